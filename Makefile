@@ -1,0 +1,44 @@
+# Everything runs in .venv, from locked and hashed dependencies.
+#   make run    try it: the daemon with its own store, no configuration
+#   make test   everything that must hold before a change lands
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+SOURCES := bounced tests benchmarks
+
+.PHONY: install run test lint lock clean
+
+install: $(VENV)/.installed
+
+# --without-pip and pip's --python: Debian ships venv and pip, but not what would put pip into a venv.
+$(VENV)/.installed: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements-dev.lock
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --editable .
+	@touch $@
+
+run: install
+	$(BIN)/bounced serve
+
+test: install lint
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests/core
+	$(BIN)/coverage report
+	$(BIN)/pytest tests --ignore tests/core -n 2
+
+lint: install
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+
+# Pins for every supported Python; run it after changing a dependency in pyproject.toml.
+lock:
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
+		pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev \
+		pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
