@@ -1,0 +1,68 @@
+"""Decide the category of one recipient's failure from its evidence.
+
+Weighed as CATEGORIES says: specific words of the diagnostic, then specific words of the explanation, then a
+specific enhanced status code, then words that say little, then codes that say little. The order is that of the
+layers in core/ruleset.py; within a layer the diagnostic is heard before the explanation. Pure; raises nothing.
+"""
+
+from dataclasses import replace
+
+from bounced.core import status
+from bounced.core.model import Category, Classification, Evidence
+from bounced.core.ruleset import Rule, Ruleset
+from bounced.core.text import mask
+
+# X- fields in which a mail server hands on what the refusing server said.
+TELLING = ("x-supplementary-info", "x-diagnostic-code", "x-notes", "x-display-text")
+
+
+def classify(evidence: Evidence, rules: Ruleset) -> Classification:
+    """Return the category of the strongest rule that matches, and what weaker ones would have said.
+
+    Without any match the category is "other" and the rule is "".
+    """
+    matching = matches(evidence, rules)
+    if not matching:
+        return Classification(Category.OTHER, "")
+    first, *others = matching
+    return Classification(first.category, first.id, tuple((rule.category, rule.id) for rule in others))
+
+
+def matches(evidence: Evidence, rules: Ruleset) -> list[Rule]:
+    """Return every rule that matches, the one that decides first."""
+    evidence = completed(evidence)
+    # (layer, how close to the refusing server, number): the smallest decides.
+    found: dict[int, tuple[int, int, int]] = {}
+    order = rules.rank
+    for distance, words in enumerate(_texts(evidence)):
+        for number in rules.in_text(mask(words)):
+            found.setdefault(number, (order[number], distance, number))
+    for number in rules.by_codes(evidence):
+        found[number] = (order[number], 0, number)
+    ranked = (rules.rules[number] for *_, number in sorted(found.values()))
+    return [rule for rule in ranked if rule.fields_match(evidence)]
+
+
+def completed(evidence: Evidence) -> Evidence:
+    """Return the evidence with the codes and the command that stand in its text only.
+
+    A status code in the text is the refusing server's own, so one that says something beats the field, which
+    the reporting server may have made up.
+    """
+    reply = status.parse_reply(evidence.text)
+    code = reply.status if status.is_specific(reply.status) else evidence.status or reply.status
+    if not status.is_specific(code):
+        told = (status.find(words) for words in _texts(evidence)[1:-1])
+        code = next(filter(status.is_specific, told), code)
+    return replace(
+        evidence,
+        status=code,
+        reply_code=evidence.reply_code or reply.code,
+        command=evidence.command or status.command(evidence.text),
+    )
+
+
+def _texts(evidence: Evidence) -> list[str]:
+    """Return what was said, the refusing server's own words first."""
+    fields = evidence.extensions or {}
+    return [evidence.text, *(fields[name] for name in TELLING if name in fields), evidence.explanation]

@@ -1,0 +1,320 @@
+"""Rules as data: TOML files become one table of rules and one google-re2 set that matches all texts in one pass.
+
+A rule matches typed fields of the evidence, each on its own, and every field that it names must match:
+
+    [[rule]]
+    id = "user-unknown"               letters, digits and hyphens; unique
+    category = "invalid-mailbox"      one of the fifteen
+    text = ["user (is )?unknown"]     RE2 syntax, any of them, found in the masked text (core/text.py)
+    status = ["5.1.1", "*.2.*"]       enhanced status code; "*" is any number
+    reply_code = ["550", "45*"]       SMTP reply code; "*" is any digit
+    remote_mta = ["outlook.com"]      who refused: this domain or a host in it; reporting_mta likewise
+    command = ["RCPT"]                the SMTP command that was refused
+    extensions = { x-field = ["..."] }  an X- field with exactly this value, any case
+    why = "..."                       what the reply means
+    source = "RFC 3463 section 3.2"   where that is written
+    examples = ["550 5.1.1 <jane@example.org>: user unknown", { text = "...", remote_mta = "..." }]
+    counter_examples = ["..."]        what this rule must not decide
+
+A file says above its rules which layer they belong to (`layer = "words"`). Layers are consulted in the order of
+`Layer`, within a layer files in the order given, within a file rules from top to bottom: the first that matches
+decides.
+
+Patterns that RE2 cannot run in linear time are refused, so no pattern and no mail can make matching slow.
+"""
+
+import itertools
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import re2
+
+from bounced.core import text
+from bounced.core.model import Category, Evidence
+
+# The DFA of all shipped patterns takes about a tenth of this on the mail of a day; when it runs over, RE2 throws
+# the states away and builds them again, which is slow.
+MAX_MEMORY = 256 << 20
+
+
+class Layer(StrEnum):
+    """How much a rule's evidence says, strongest first."""
+
+    OPERATOR = "operator"  # what the operator knows better: the layer of a file that names none
+    WORDS = "words"  # specific words, and who said them
+    STATUS = "status"  # an enhanced status code that says something
+    WEAK_WORDS = "weak words"  # words that say little: "mailbox unavailable", "rejected"
+    EXPIRED = "expired"  # the message was too old, and nothing above says why
+    CODES = "codes"  # reply code and SMTP command: little more than a guess
+
+
+_RANK = {layer: rank for rank, layer in enumerate(Layer)}
+WEAK = (Layer.WEAK_WORDS, Layer.CODES)
+
+
+class RulesError(ValueError):
+    """Rules that cannot be used. `problems` has every one of them as "file:line: what, and what to do"."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row: what must match, what it means and the proof."""
+
+    id: str
+    category: Category
+    layer: Layer
+    file: str
+    line: int
+    text: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    reply_code: tuple[str, ...] = ()
+    remote_mta: tuple[str, ...] = ()
+    reporting_mta: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    extensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    why: str = ""
+    source: str = ""
+    examples: tuple[Evidence, ...] = ()
+    counter_examples: tuple[Evidence, ...] = ()
+
+    def fields_match(self, evidence: Evidence) -> bool:
+        """Tell whether all that this rule asks for besides text is there."""
+        return (
+            (not self.status or _any_code(self.status, evidence.status))
+            and (not self.reply_code or _any_code(self.reply_code, evidence.reply_code))
+            and (not self.command or evidence.command in self.command)
+            and (not self.remote_mta or _in_domains(evidence.remote_mta, self.remote_mta))
+            and (not self.reporting_mta or _in_domains(evidence.reporting_mta, self.reporting_mta))
+            and all(_extension(evidence, name).lower() in values for name, values in self.extensions.items())
+        )
+
+
+class Ruleset:
+    """Compiled rules: immutable once made, so that a reload is one assignment."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(sorted(rules, key=lambda rule: _RANK[rule.layer]))
+        self.rank = tuple(_RANK[rule.layer] for rule in self.rules)
+        self._number_of_rule: list[int] = []  # by number of pattern
+        self._set = _new_set()
+        # A rule without text waits under the first of its fields; one that has neither is always looked at.
+        self._by_status: dict[str, list[int]] = {}
+        self._by_reply_code: dict[str, list[int]] = {}
+        self._others: list[int] = []
+        for number, rule in enumerate(self.rules):
+            self._add(number, rule)
+        if not self._number_of_rule:
+            self._set.Add("[^\\s\\S]")  # RE2 has no empty set
+        self._set.Compile()
+
+    def _add(self, number: int, rule: Rule) -> None:
+        for pattern in rule.text:
+            self._set.Add(text.fold(pattern))
+            self._number_of_rule.append(number)
+        if rule.text:
+            return
+        for code in rule.status:
+            self._by_status.setdefault(code, []).append(number)
+        for code in () if rule.status else rule.reply_code:
+            self._by_reply_code.setdefault(code, []).append(number)
+        if not rule.status and not rule.reply_code:
+            self._others.append(number)
+
+    def in_text(self, masked: str) -> set[int]:
+        """Return the numbers of the rules that have a pattern in this masked text, in one linear pass."""
+        numbers = self._number_of_rule
+        return {numbers[pattern] for pattern in self._set.Match(masked) or ()} if masked else set()
+
+    def by_codes(self, evidence: Evidence) -> list[int]:
+        """Return the numbers of the rules without text that the codes of this evidence may satisfy."""
+        found = list(self._others)
+        for code, index in ((evidence.status, self._by_status), (evidence.reply_code, self._by_reply_code)):
+            for wildcard in _wildcards(code) if code and index else ():
+                found += index.get(wildcard, ())
+        return found
+
+
+def compile_rules(files: Iterable[tuple[str, str]]) -> Ruleset:
+    """Compile (name, TOML text) pairs, in order of priority, into a Ruleset.
+
+    Raises RulesError with every problem of every file; nothing is half loaded.
+    """
+    problems: list[str] = []
+    rules: list[Rule] = []
+    for name, content in files:
+        rules += _read_file(name, content, problems)
+    first: dict[str, Rule] = {}
+    for rule in rules:
+        if (other := first.setdefault(rule.id, rule)) is not rule:
+            problems.append(
+                f"{rule.file}:{rule.line}: rule {rule.id!r} is already in {other.file}:{other.line}; rename one"
+            )
+    if problems:
+        raise RulesError(problems)
+    return Ruleset(rules)
+
+
+_LISTS = ("text", "status", "reply_code", "remote_mta", "reporting_mta", "command")
+_WORDS = ("id", "category", "why", "source")
+_OTHERS = ("extensions", "examples", "counter_examples")
+_CODE_FORMS = {
+    "status": (re.compile(r"[245*]\.(?:\d{1,3}|\*)\.(?:\d{1,3}|\*)"), 'write "5.1.1" or "*.1.1"'),
+    "reply_code": (re.compile(r"[245*][0-5*][0-9*]"), 'write "550" or "45*"'),
+    "id": (re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"), "use lower-case letters, digits and hyphens"),
+}
+
+
+def _read_file(name: str, content: str, problems: list[str]) -> list[Rule]:
+    try:
+        table = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        problems.append(f"{name}:{line[1] if line else 1}: no TOML: {error}")
+        return []
+    layer = table.pop("layer", Layer.OPERATOR)
+    if layer not in _RANK:
+        problems.append(f"{name}:1: no layer {layer!r}; there are: {', '.join(Layer)}")
+        layer = Layer.OPERATOR
+    rows = table.pop("rule", [])
+    problems += [f"{name}:1: unknown key {key!r}; a file has a layer and [[rule]] tables" for key in table]
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        problems.append(f"{name}:1: rule is no array of tables; write [[rule]] above each")
+        return []
+    lines = _lines_of_rules(content, len(rows))
+    found = (
+        _Row(name, line, Layer(layer), row, problems).rule() for line, row in zip(lines, rows, strict=True)
+    )
+    return [rule for rule in found if rule]
+
+
+def _lines_of_rules(content: str, count: int) -> list[int]:
+    """Return where each [[rule]] stands; TOML readers do not tell."""
+    numbers = [n for n, line in enumerate(content.split("\n"), 1) if re.match(r"\s*\[\[\s*rule\s*\]\]", line)]
+    return list(itertools.islice(itertools.chain(numbers, itertools.repeat(1)), count))
+
+
+class _Row:
+    """One [[rule]] table on its way to a Rule; what is wrong with it goes to `problems`."""
+
+    def __init__(self, file: str, line: int, layer: Layer, row: dict[str, Any], problems: list[str]) -> None:
+        self.file, self.line, self.layer, self.row = file, line, layer, row
+        self.problems = problems
+        self.name = repr(row.get("id", "without id"))
+
+    def wrong(self, what: str) -> None:
+        self.problems.append(f"{self.file}:{self.line}: rule {self.name}: {what}")
+
+    def rule(self) -> Rule | None:
+        before = len(self.problems)
+        for key in self.row.keys() - {*_LISTS, *_WORDS, *_OTHERS}:
+            self.wrong(f"unknown key {key!r}; there are: {', '.join((*_WORDS, *_LISTS, *_OTHERS))}")
+        words = {key: self.word(key) for key in _WORDS}
+        lists = {key: self.strings(key) for key in _LISTS}
+        self.check(words, lists)
+        rule = Rule(
+            id=words["id"],
+            category=Category.OTHER,
+            layer=self.layer,
+            file=self.file,
+            line=self.line,
+            why=words["why"],
+            source=words["source"],
+            extensions=self.extensions(),
+            examples=tuple(self.examples("examples")),
+            counter_examples=tuple(self.examples("counter_examples")),
+            **lists,
+        )
+        if not any(lists.values()) and not rule.extensions:
+            self.wrong(f"matches everything; name at least one of {', '.join(_LISTS)}, extensions")
+        if len(self.problems) > before:
+            return None
+        return replace(rule, category=Category(words["category"]))
+
+    def check(self, words: Mapping[str, str], lists: Mapping[str, tuple[str, ...]]) -> None:
+        if words["category"] not in tuple(Category):
+            self.wrong(f"no category {words['category']!r}; there are: {', '.join(Category)}")
+        for key, (form, advice) in _CODE_FORMS.items():
+            for value in lists.get(key) or [words.get(key, "")] * (key in words):
+                if not form.fullmatch(value):
+                    self.wrong(f"{key} {value!r} has the wrong form; {advice}")
+        for pattern in lists["text"]:
+            try:
+                _new_set().Add(text.fold(pattern))
+            except re2.error:
+                self.wrong(
+                    f"text {pattern!r} is no RE2 pattern; it has no look-around and no back-references"
+                )
+
+    def word(self, key: str) -> str:
+        value = self.row.get(key, "")
+        if not isinstance(value, str):
+            self.wrong(f"{key} must be a string")
+            return ""
+        return value
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        return self.as_strings(key, self.row.get(key, []))
+
+    def as_strings(self, key: str, value: object) -> tuple[str, ...]:
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list) or not all(isinstance(one, str) and one for one in values):
+            self.wrong(f"{key} must be a string or a list of strings, none of them empty")
+            return ()
+        return tuple(values)
+
+    def extensions(self) -> dict[str, tuple[str, ...]]:
+        table = self.row.get("extensions", {})
+        if not isinstance(table, dict):
+            self.wrong('extensions must be a table: { x-field = "value" }')
+            return {}
+        return {
+            key.lower(): tuple(value.lower() for value in self.as_strings(key, values))
+            for key, values in table.items()
+        }
+
+    def examples(self, key: str) -> Iterator[Evidence]:
+        rows = self.row.get(key, [])
+        for row in rows if isinstance(rows, list) else [rows]:
+            try:
+                yield Evidence(text=row) if isinstance(row, str) else Evidence(**row)
+            except TypeError:
+                fields = ", ".join(Evidence.__dataclass_fields__)
+                self.wrong(f"{key} holds strings, or tables with some of: {fields}")
+
+
+def _new_set() -> Any:  # re2 has no type hints
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    options.never_capture = True
+    options.dot_nl = True
+    options.max_mem = MAX_MEMORY
+    return re2.Set.SearchSet(options)
+
+
+def _wildcards(code: str) -> list[str]:
+    """Return every way to write a code with wildcards: "5.1.1", "*.1.1", "5.*.1" ..."""
+    if "." in code:
+        return [".".join(parts) for parts in itertools.product(*((part, "*") for part in code.split(".")))]
+    return ["".join(parts) for parts in itertools.product(*((digit, "*") for digit in code))]
+
+
+def _any_code(wanted: tuple[str, ...], code: str | None) -> bool:
+    return code is not None and (code in wanted or not set(wanted).isdisjoint(_wildcards(code)))
+
+
+def _in_domains(host: str | None, domains: tuple[str, ...]) -> bool:
+    host = (host or "").lower().rstrip(".")
+    return any(host == domain or host.endswith("." + domain) for domain in domains)
+
+
+def _extension(evidence: Evidence, name: str) -> str:
+    return (evidence.extensions or {}).get(name, "")

@@ -1,0 +1,83 @@
+"""Enhanced status codes (RFC 3463) and SMTP replies (RFC 5321 section 4.2), out of whatever text carries them.
+
+Nothing here judges what a code means: that is what rules are for. Nothing here raises.
+"""
+
+import re
+from dataclasses import dataclass
+
+# status-code = DIGIT "." 1*3DIGIT "." 1*3DIGIT    RFC 3464 section 2.3.4
+# class is 2, 4 or 5 only: RFC 3463 section 2. Exchange writes a "#" before it.
+_STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
+# In running text the subject has one digit (the registry ends at 7), so that "Exim 4.97.1" is no code; and no
+# digit, letter or dot stands before it or goes on after it, so that neither [92.5.1.10] nor v5.1.1 is one.
+_IN_TEXT = re.compile(r"(?<![\w.])([245])\.(\d)\.(\d{1,3})(?!\.?[\d])(?![a-z])", re.IGNORECASE)
+# A reply code opens the text or follows what a mail server writes before one, or stands before a status code.
+_REPLY_CODE = re.compile(
+    r"(?:^|[:;>\"'(=#\[]|\bsaid|\bcode|\breply|\berror)\s{0,4}([245][0-5]\d)(?=[\s\-;:.,)#]|$)"
+)
+_CODE_AND_STATUS = re.compile(r"(?<![\w.-])([245][0-5]\d)[ -]+#?[245]\.\d\.\d")
+# What every line of a multi-line reply repeats: "550-5.1.1 ".
+_REPEATED = re.compile(
+    r"(?<![\w.@-])(?:[245][0-5]\d(?:-#?[245]\.\d\.\d{1,3}(?!\.?\d)|[ -]+#?[245]\.\d\.\d{1,3}(?!\.?\d)|-(?=\D)|(?=#))"
+    r"|#?[245]\.\d\.\d{1,3}(?![\w.]*\d))[ #:;-]{0,3}"
+)
+_LEADING = re.compile(r"^\s*[245][0-5]\d(?=\s|$)")
+_COMMAND = re.compile(
+    r"(?:in reply to|response to|after|while (?:sending|talking)|during|>>>)[^<:]{0,40}?"
+    r"\b(end of data|connect|EHLO|HELO|STARTTLS|AUTH|MAIL|RCPT|DATA)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An SMTP reply taken apart: what is not there is None."""
+
+    code: str | None  # "550"
+    status: str | None  # "5.1.1"
+    words: str  # the text without the codes that open each of its lines
+
+
+def normalise(field: str) -> str | None:
+    """Return the code that a Status field opens with as "5.1.1", or None: RFC 3464 section 2.3.4.
+
+    Comments after it are ignored and leading zeros dropped.
+    """
+    match = _STATUS.match(field)
+    return _code(match) if match else None
+
+
+def find(text: str) -> str | None:
+    """Return the first enhanced status code in running text that says something, else the first, else None."""
+    codes = [_code(match) for match in _IN_TEXT.finditer(text)]
+    return next((code for code in codes if is_specific(code)), codes[0] if codes else None)
+
+
+def is_specific(code: str | None) -> bool:
+    """Tell whether a code says more than its class: X.0.0 does not, RFC 3463 section 3.1."""
+    return code is not None and code.split(".")[1] != "0"
+
+
+def parse_reply(text: str) -> Reply:
+    """Take a reply apart, whether it has one line or several, folded or not."""
+    match = _REPLY_CODE.search(text) or _CODE_AND_STATUS.search(text)
+    return Reply(match[1] if match else None, find(text), words(text))
+
+
+def words(text: str) -> str:
+    """Drop the reply and status codes that open the lines of a reply, wherever those lines were joined."""
+    return _REPEATED.sub(" ", _LEADING.sub("", text))
+
+
+def command(text: str) -> str | None:
+    """Return the SMTP command that a mail server says it was answered to: "RCPT" ("in reply to RCPT TO")."""
+    match = _COMMAND.search(text)
+    if match is None:
+        return None
+    verb = match[1].upper()
+    return "DATA" if verb == "END OF DATA" else verb
+
+
+def _code(match: re.Match[str]) -> str:
+    return f"{match[1]}.{int(match[2])}.{int(match[3])}"

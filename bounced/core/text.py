@@ -1,0 +1,109 @@
+"""A diagnostic made ready for matching: one line, lower case, and nothing in it that only names somebody.
+
+Addresses, hosts, IP addresses, URLs and ids become <addr>, <fqdn>, <ip>, <url> and <id>, so that a host called
+spam.example.org decides nothing. Two things in names do carry meaning and stay as words behind the mask: the
+name of a block list ("<fqdn> spamhaus") and the reason that Google writes into its help link ("<url> no such
+user"). Letters lose their accents, quotes and brackets disappear, CamelCase and kebab-case fall apart into words.
+
+Linear in the length of the text, which is cut at LIMIT characters. Raises nothing.
+"""
+
+import re
+import unicodedata
+
+from bounced.core import status
+
+LIMIT = 8192
+
+_ASIDE = re.compile(r"\(in reply to [^()]{1,60}\)", re.IGNORECASE)
+# Quotes and brackets fall away, and so do quoting apostrophes; the one inside a word stays ("don't", "n'existe").
+_BRACKETS = str.maketrans(
+    dict.fromkeys('()[]{}<>"`|*#\t\r\n\0', " ") | dict.fromkeys("’‘´", "'") | {",": ", ", ";": "; "}
+)
+_EDGES = ".,:;!?'"
+_LABEL = re.compile(r"([a-z]{1,16}[:=])(?!//)(.+)", re.IGNORECASE)
+_IP = re.compile(
+    r"(?:ipv6:)?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f.]{0,15}:[0-9a-f:.]{0,50})(?:[:/]\d+)?",
+    re.IGNORECASE,
+)
+_HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+(?:[a-z]{2,24}|xn--[a-z0-9-]{2,59})(?::\d{1,5})?", re.IGNORECASE)
+# "does not exist.Please": two sentences, no host.
+_SENTENCES = re.compile(r"([A-Za-z]*[a-z])\.([A-Z][a-z]+)")
+# Exchange names its parts with dots: RESOLVER.ADR.RecipNotFound, STOREDRV.Deliver, SMTPSEND.DNS.NonExistentDomain.
+_EXCHANGE = re.compile(
+    r"(?:resolver|storedrv|smtpsend|smtp|routing|queue|agent|transport|approval|deliver)\.", re.IGNORECASE
+)
+# Three digits and more among nine characters and more, or a long number.
+_ID = re.compile(r"(?=(?:[a-z_.-]*\d){3})[\w.-]{9,}|\d{5,}", re.IGNORECASE)
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_HYPHENS = str.maketrans("_-", "  ")
+
+# Who keeps a list, and how lists are called: the only words inside names that say why mail was refused.
+_LISTS = (
+    "spamhaus", "spamcop", "barracudacentral", "sorbs", "uceprotect", "spamrats", "abuseat", "dnsbl", "surbl", "uribl",
+    "invaluement", "mailspike", "spameatingmonkey", "backscatterer", "senderbase", "talosintelligence", "senderscore",
+    "truncate", "nixspam", "cloudmark", "ipcheck.proofpoint", "spfbl", "psbl", "wpbl", ".rbl.", "/rbl", "blacklist",
+)  # fmt: skip
+_GOOGLE_REASON = re.compile(r"[?&]p=(\w{1,40})")
+
+# Letters that no decomposition turns into plain ones.
+_PLAIN = str.maketrans(
+    {"ł": "l", "ı": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
+)
+_MARKS = re.compile("[\u0300-\u036f\u200b-\u200f\ufeff]")
+
+
+def fold(text: str) -> str:
+    """Take accents off letters and width off forms: what patterns and diagnostics are both compared as."""
+    if text.isascii():
+        return text
+    plain = _MARKS.sub("", unicodedata.normalize("NFKD", text)).translate(_PLAIN)
+    return unicodedata.normalize("NFC", plain)
+
+
+def mask(text: str) -> str:
+    """Return what is left of a diagnostic when nobody is named any more."""
+    text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS))
+    text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
+    text = _CAMEL.sub(" ", text).translate(_HYPHENS).lower()
+    return " ".join(text.replace("e mail", "email").split())
+
+
+def _mask_word(word: str) -> str:
+    name = word.strip(_EDGES)
+    if name.isalpha() or not name:
+        return word.strip("'")
+    before, after = word.split(name, 1)
+    if split := _LABEL.fullmatch(name):
+        return f"{before}{split[1]} {_mask_name(split[2])}{after}".strip("'")
+    return f"{before}{_mask_name(name)}{after}".strip("'")
+
+
+def _mask_name(name: str) -> str:
+    if "@" in name and "://" not in name:
+        return "<addr>"
+    if "://" in name or name[:4].lower() == "www." or name.count("/") > 1:
+        reason = _GOOGLE_REASON.search(name)
+        return "<url>" + _list_in(name) + (f" {reason[1]}" if reason else "")
+    if "." in name or ":" in name:
+        return _mask_dotted(name)
+    return "<id>" if _ID.fullmatch(name) else name
+
+
+def _mask_dotted(name: str) -> str:
+    if _IP.fullmatch(name):
+        return "<ip>"
+    if _EXCHANGE.match(name):
+        return name
+    if sentences := _SENTENCES.fullmatch(name):
+        return f"{sentences[1]}. {sentences[2]}"
+    if "/" in name:
+        return "<url>" + _list_in(name)
+    if _HOST.fullmatch(name):
+        return "<fqdn>" + _list_in(name)
+    return "<id>" if _ID.fullmatch(name) else name
+
+
+def _list_in(name: str) -> str:
+    name = name.lower()
+    return next((" " + listed.strip("./") for listed in _LISTS if listed in name), "")
