@@ -20,6 +20,9 @@ A file says above its rules which layer they belong to (`layer = "words"`). Laye
 `Layer`, within a layer files in the order given, within a file rules from top to bottom: the first that matches
 decides.
 
+A file may name the words that its patterns share: `[words]` with `who = "(?:user|mailbox)"` lets them say
+"{who} unknown".
+
 Patterns that RE2 cannot run in linear time are refused, so no pattern and no mail can make matching slow.
 """
 
@@ -172,6 +175,9 @@ _CODE_FORMS = {
 }
 
 
+_WORD = re.compile(r"\{([a-z]\w*)\}")
+
+
 def _read_file(name: str, content: str, problems: list[str]) -> list[Rule]:
     try:
         table = tomllib.loads(content)
@@ -184,13 +190,20 @@ def _read_file(name: str, content: str, problems: list[str]) -> list[Rule]:
         problems.append(f"{name}:1: no layer {layer!r}; there are: {', '.join(Layer)}")
         layer = Layer.OPERATOR
     rows = table.pop("rule", [])
-    problems += [f"{name}:1: unknown key {key!r}; a file has a layer and [[rule]] tables" for key in table]
+    words = table.pop("words", {})
+    if not isinstance(words, dict) or not all(isinstance(word, str) for word in words.values()):
+        problems.append(f"{name}:1: words must be a table of strings")
+        words = {}
+    problems += [
+        f"{name}:1: unknown key {key!r}; a file has a layer, words and [[rule]] tables" for key in table
+    ]
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         problems.append(f"{name}:1: rule is no array of tables; write [[rule]] above each")
         return []
     lines = _lines_of_rules(content, len(rows))
     found = (
-        _Row(name, line, Layer(layer), row, problems).rule() for line, row in zip(lines, rows, strict=True)
+        _Row(name, line, Layer(layer), row, words, problems).rule()
+        for line, row in zip(lines, rows, strict=True)
     )
     return [rule for rule in found if rule]
 
@@ -201,23 +214,27 @@ def _lines_of_rules(content: str, count: int) -> list[int]:
     return list(itertools.islice(itertools.chain(numbers, itertools.repeat(1)), count))
 
 
+@dataclass(frozen=True, slots=True)
 class _Row:
     """One [[rule]] table on its way to a Rule; what is wrong with it goes to `problems`."""
 
-    def __init__(self, file: str, line: int, layer: Layer, row: dict[str, Any], problems: list[str]) -> None:
-        self.file, self.line, self.layer, self.row = file, line, layer, row
-        self.problems = problems
-        self.name = repr(row.get("id", "without id"))
+    file: str
+    line: int
+    layer: Layer
+    row: Mapping[str, Any]
+    shared: Mapping[str, str]  # the file's [words]
+    problems: list[str]
 
     def wrong(self, what: str) -> None:
-        self.problems.append(f"{self.file}:{self.line}: rule {self.name}: {what}")
+        self.problems.append(f"{self.file}:{self.line}: rule {self.row.get('id', 'without id')!r}: {what}")
 
     def rule(self) -> Rule | None:
         before = len(self.problems)
         for key in self.row.keys() - {*_LISTS, *_WORDS, *_OTHERS}:
             self.wrong(f"unknown key {key!r}; there are: {', '.join((*_WORDS, *_LISTS, *_OTHERS))}")
         words = {key: self.word(key) for key in _WORDS}
-        lists = {key: self.strings(key) for key in _LISTS}
+        lists = {key: self.as_strings(key, self.row.get(key, [])) for key in _LISTS}
+        lists["text"] = tuple(map(self.spelled_out, lists["text"]))
         self.check(words, lists)
         rule = Rule(
             id=words["id"],
@@ -260,8 +277,14 @@ class _Row:
             return ""
         return value
 
-    def strings(self, key: str) -> tuple[str, ...]:
-        return self.as_strings(key, self.row.get(key, []))
+    def spelled_out(self, pattern: str) -> str:
+        """Put the file's shared words into a pattern; "{1,3}" is no word."""
+        for name in set(_WORD.findall(pattern)):
+            if name in self.shared:
+                pattern = pattern.replace(f"{{{name}}}", self.shared[name])
+            else:
+                self.wrong(f"text has {{{name}}}, which is not among the [words] of its file")
+        return pattern
 
     def as_strings(self, key: str, value: object) -> tuple[str, ...]:
         values = [value] if isinstance(value, str) else value

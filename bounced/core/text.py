@@ -43,6 +43,7 @@ _LISTS = (
     "spamhaus", "spamcop", "barracudacentral", "sorbs", "uceprotect", "spamrats", "abuseat", "dnsbl", "surbl", "uribl",
     "invaluement", "mailspike", "spameatingmonkey", "backscatterer", "senderbase", "talosintelligence", "senderscore",
     "truncate", "nixspam", "cloudmark", "ipcheck.proofpoint", "spfbl", "psbl", "wpbl", ".rbl.", "/rbl", "blacklist",
+    "openspf",
 )  # fmt: skip
 _GOOGLE_REASON = re.compile(r"[?&]p=(\w{1,40})")
 
