@@ -90,6 +90,7 @@ class Report:
     envelope_id: str | None = None  # section 2.2.1
     arrival: int | None = None  # Arrival-Date of section 2.2.5, else the report's own Date; Unix seconds
     original_message_id: str | None = None  # of the returned mail
+    addressees: tuple[str, ...] = ()  # To and Cc of the returned mail
     own_message_id: str | None = None  # of the report itself
     source: str = ""  # who read it: "delivery-status", "dialect:<id>", "flufl", ...
     problems: tuple[str, ...] = ()  # fields that could not be read, in words; each cost only itself

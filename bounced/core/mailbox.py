@@ -1,0 +1,59 @@
+"""Find mailboxes in what servers write: addr-specs in running text, and RFC 6533's encoded forms.
+
+`address.canonical` says what an address is called in the store; here it is only found and taken out of its
+wrapping (brackets, source routes, comments, punctuation). Linear in the length of the text, never raises.
+"""
+
+import re
+
+# addr-spec, RFC 5322 section 3.4.1, as reports write it: any local part without blanks and brackets, RFC 6531
+# letters included. Lenient: a dot at either end of a local part or two in a row, which Japanese carriers sold.
+_ADDRESS = re.compile(
+    r"""(?P<local>"[^"\s\\@]{1,64}"|[^\s<>()\[\]:;,"@\\`|]{1,320})"""
+    r"""@(?P<domain>\[[0-9A-Za-z.:]{3,45}\]|[^\s<>()\[\]:;,"@\\/`'|!?=&*#%$^+~{}]{1,255})"""
+)
+_SOURCE_ROUTE = re.compile(r"<(?:@[^\s@:,<>]{1,255},?){1,16}:")
+# RFC 6533 section 3: utf-8-addr-xtext and -unitext hexpoint, e.g. \x{00E9}
+_HEXPOINT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
+# RFC 3461 section 4: xtext hexchar, e.g. +3D
+_HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
+
+
+def find_all(text: str) -> list[str]:
+    """Every mailbox in `text`, bare, in order, as written."""
+    if "@" not in text:
+        return []
+    if "<@" in text:
+        text = _SOURCE_ROUTE.sub("<", text)
+    return [_bare(match) for match in _ADDRESS.finditer(text)]
+
+
+def find(text: str) -> str | None:
+    """The first mailbox in `text`, one in angle brackets before any other; None when there is none."""
+    if "@" not in text:
+        return None
+    if "<@" in text:
+        text = _SOURCE_ROUTE.sub("<", text)
+    bracket = text.find("<")
+    match = _ADDRESS.search(text, bracket + 1) if bracket >= 0 else None
+    match = match or _ADDRESS.search(text)
+    return _bare(match) if match else None
+
+
+def decode_utf8_address(text: str) -> str:
+    """RFC 6533 section 3: resolve \\x{HEX} of utf-8-addr-xtext and utf-8-addr-unitext; plain UTF-8 stays."""
+    return _HEXPOINT.sub(_point, text)
+
+
+def decode_xtext(text: str) -> str:
+    """RFC 3461 section 4: resolve +XX."""
+    return _HEXCHAR.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def _bare(match: re.Match[str]) -> str:
+    return f"{match['local'].lstrip(chr(39) + '=')}@{match['domain'].rstrip('.')}"
+
+
+def _point(match: re.Match[str]) -> str:
+    point = int(match[1], 16)
+    return chr(point) if point < 0x110000 and not 0xD800 <= point < 0xE000 else "\ufffd"

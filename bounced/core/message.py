@@ -1,0 +1,141 @@
+"""Stage: find the parts of a returned mail that mean something (RFC 6522, RFC 3462's elder forms, and none).
+
+A report has up to three things in it: words for a person (the notice), fields for a program (delivery-status,
+feedback-report), and the returned message. Only the header of the returned message is ever looked at, for the
+identifiers of the mail that its sender sent; nothing in it is believed to be a report.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from bounced.core.marks import Marks
+from bounced.core.mime import Headers, Part, header_of, parse
+
+MAX_DEPTH = 8  # multiparts within multiparts; real reports have two
+MAX_TEXTS = 8  # text parts that are taken for the notice
+
+_RETURNED = frozenset(
+    (
+        "message/rfc822",
+        "message/global",
+        "text/rfc822-headers",
+        "message/rfc822-headers",
+        "message/global-headers",
+    )
+)
+_STATUS = frozenset(
+    ("message/delivery-status", "message/global-delivery-status", "message/delivery-status-report")
+)
+_FEEDBACK = frozenset(("message/feedback-report", "text/feedback-report"))
+# Delivery-status fields that stand in plain text: forwarded by a mail reader, or by servers that know no MIME.
+_FIELDS_IN_TEXT = re.compile(r"^[ \t>]*(?:Final|Original)-Recipient[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_REPORTING_IN_TEXT = re.compile(r"^[ \t>]*Reporting-MTA[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_QUOTED = re.compile(r"^(?:[ \t]*>)+ ?", re.MULTILINE)
+_HEADER_LINES = re.compile(r"\s*(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t]+\S[^\n]*\n)*){3}")
+
+
+@dataclass(frozen=True)
+class ReturnedMail:
+    """The parts of one mail by what they are for. `texts` in order, `returned` without its body."""
+
+    headers: Headers
+    texts: tuple[Part, ...]
+    statuses: tuple[str, ...]
+    feedback: str | None
+    inner: Part | None  # the first message inside
+    marks: Marks
+    _returned: Headers | None = None
+
+    @cached_property
+    def _cut(self) -> tuple[str, str]:
+        text = "\n\n".join(part.text for part in self.texts)
+        if len(_QUOTED.findall(text)) * 2 > text.count("\n"):
+            text = _QUOTED.sub("", text)  # forwarded by a person, who quoted all of it
+        return self.marks.cut(text)
+
+    @property
+    def notice(self) -> str:
+        """What a person reads, up to where a copy of the returned message begins."""
+        return self._cut[0]
+
+    @cached_property
+    def returned(self) -> Headers | None:
+        """The header of the returned message, from a part of its own or from below the notice."""
+        if self._returned is not None:
+            return self._returned
+        copy = self._cut[1]
+        header = header_of(copy) if copy else None
+        return header if header else None
+
+    @cached_property
+    def fields_in_text(self) -> str | None:
+        """Delivery-status fields that stand in the notice."""
+        first = _FIELDS_IN_TEXT.search(self.notice)
+        if first is None:
+            return None
+        reporting = _REPORTING_IN_TEXT.search(self.notice)
+        start = min(first.start(), reporting.start()) if reporting else first.start()
+        # A field may stand before the address of its group: take the paragraph's beginning.
+        start = self.notice.rfind("\n\n", 0, start) + 1
+        return self.notice[start:]
+
+
+def read(raw: bytes, marks: Marks) -> ReturnedMail:
+    """Take the mail in `raw` apart. Never raises; time and memory linear in its size."""
+    return of_part(parse(raw), marks)
+
+
+def of_part(root: Part, marks: Marks) -> ReturnedMail:
+    """The same for a message that lies inside another."""
+    texts: list[Part] = []
+    statuses: list[str] = []
+    feedback: str | None = None
+    inner: Part | None = None
+    returned: Headers | None = None
+    for part in _leaves(root, 0):
+        kind = part.content_type
+        if kind in _STATUS:
+            statuses.append(part.text)
+        elif kind in _FEEDBACK:
+            feedback = feedback or part.text
+        elif kind in _RETURNED:
+            if kind in ("message/rfc822", "message/global"):
+                inner = inner or part.message
+                header = part.message.headers
+            else:
+                header = header_of(part.text)
+            returned = returned or header
+        elif returned is None and "received" in part.headers and part is not root:
+            returned = part.headers  # a returned message whose own header took the place of the part's
+        elif returned is None and texts and _is_header(part):
+            returned = header_of(part.text)
+        elif returned is None and kind.startswith(("text/", "message/")) and len(texts) < MAX_TEXTS:
+            texts.append(part)
+    return ReturnedMail(root.headers, tuple(texts), tuple(statuses), feedback, inner, marks, returned)
+
+
+def _is_header(part: Part) -> bool:
+    return part.content_type == "text/plain" and _HEADER_LINES.match(part.text[:4096]) is not None
+
+
+def _leaves(part: Part, depth: int) -> Iterator[Part]:
+    if not part.is_multipart:
+        yield part
+    elif part.content_type == "multipart/alternative":
+        yield from _preferred(part, depth)
+    elif depth < MAX_DEPTH:
+        for child in part.children:
+            yield from _leaves(child, depth + 1)
+
+
+def _preferred(part: Part, depth: int) -> Iterator[Part]:
+    """Of several forms of one text the plain one, RFC 2046 section 5.1.4; else the first that is text."""
+    children = part.children
+    plain = [child for child in children if child.content_type == "text/plain" and child.body.strip()]
+    if plain:
+        yield plain[0]
+    elif children and depth < MAX_DEPTH:
+        for child in children:
+            yield from _leaves(child, depth + 1)

@@ -1,0 +1,194 @@
+"""The table of contents: what happens to a returned mail, stage by stage, from its bytes to verdicts.
+
+    message      which parts of the mail mean something
+    report       delivery-status fields                       | notification  a service's JSON
+    notice       else the words written for a person          | heuristics    else flufl.bounce
+    recipients   whom it is about
+    classify     what went wrong, in one of fifteen categories
+    policy       how much that counts
+
+Only this file knows the stages, and no stage knows another. Nothing here reads a clock, waits or logs.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from email.utils import mktime_tz, parsedate_tz
+
+from bounced.core import heuristics, mailbox, message, notice, notification, recipients, report, status
+from bounced.core.classify import classify
+from bounced.core.marks import Marks
+from bounced.core.message import ReturnedMail
+from bounced.core.model import Action, Category, Classification, Kind, Reading, RecipientReport, Report, Severity, Verdict
+from bounced.core.policy import Policy
+from bounced.core.recipients import Recipient
+from bounced.core.ruleset import Ruleset
+
+_AUTOREPLY_FIELDS = (
+    "x-autoreply",
+    "x-autorespond",
+    "x-autoresponder",
+    "x-auto-response-suppress",
+    "x-apple-action",
+)
+_EXPLANATION = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """The data that reading and judging go by, compiled."""
+
+    rules: Ruleset
+    marks: Marks
+
+
+def read(raw: bytes, knowledge: Knowledge, policy: Policy, *, max_recipients: int = 100) -> Reading:
+    """Read one returned mail and judge each of its recipients, at most `max_recipients`."""
+    mail = message.read(raw, knowledge.marks)
+    found = _report(mail, knowledge.marks)
+    if found.kind is Kind.OTHER and mail.inner is not None:
+        # Forwarded by a person or a list: the report is the message inside. What is inside a report is not.
+        inner = message.of_part(mail.inner, knowledge.marks)
+        wrapped = _report(inner, knowledge.marks)
+        if wrapped.kind is not Kind.OTHER:
+            mail, found = inner, wrapped
+    found = _identified(found, mail)
+    chosen, left_out = recipients.choose(found, max_recipients)
+    verdicts = tuple(_verdict(recipient, found, knowledge.rules, policy) for recipient in chosen)
+    return Reading(found, verdicts, _identity(found, raw), left_out)
+
+
+def _report(mail: ReturnedMail, marks: Marks) -> Report:
+    """What the mail reports, by the most trustworthy form that it has."""
+    if mail.feedback is not None:
+        return _feedback(mail.feedback)
+    fields = [*mail.statuses]
+    if not fields and (in_text := mail.fields_in_text):
+        fields = [in_text]
+    structured = _structured(fields, mail, marks)
+    if structured is not None:
+        return structured
+    found = notification.read(mail) or notice.read(mail, marks)
+    if found is not None and found.recipients:
+        return found
+    if found is None and _is_autoreply(mail, marks):
+        return Report(Kind.AUTOREPLY)
+    return heuristics.read(mail) or found or Report(Kind.OTHER)
+
+
+def _structured(fields: list[str], mail: ReturnedMail, marks: Marks) -> Report | None:
+    """RFC 3464; None when no part names a recipient."""
+    parts = [report.read(text) for text in fields]
+    entries = [entry for part in parts for entry in part.recipients]
+    if not any(entry.final_recipient or entry.original_recipient for entry in entries):
+        return None
+    undecided = any(entry.action is None for entry in entries)
+    doubt = Action.DELAYED if undecided and "delayed" in marks.says(mail.notice) else Action.FAILED
+    alone = len(entries) == 1
+    explained = tuple(_explained(entry, doubt, mail.notice, alone=alone) for entry in entries)
+    actions = {entry.action for entry in explained}
+    kind = Kind.DELIVERED
+    if Action.FAILED in actions:
+        kind = Kind.BOUNCE
+    elif Action.DELAYED in actions:
+        kind = Kind.DELAYED
+    return Report(
+        kind=kind,
+        recipients=explained,
+        reporting_mta=next((part.reporting_mta for part in parts if part.reporting_mta), None),
+        envelope_id=next((part.envelope_id for part in parts if part.envelope_id), None),
+        arrival=next((part.arrival for part in parts if part.arrival), None),
+        source="delivery-status",
+        problems=tuple(problem for part in parts for problem in part.problems),
+    )
+
+
+def _explained(entry: RecipientReport, doubt: Action, text: str, *, alone: bool) -> RecipientReport:
+    """The entry with what the notice says of it, and an action if it had none."""
+    explanation = ""
+    for address in (entry.final_recipient, entry.original_recipient):
+        explanation = explanation or (notice.explanation_of(address, text) if address else "")
+    if alone and not explanation:
+        explanation = " ".join(text[: 2 * _EXPLANATION].split())[:_EXPLANATION]
+    return replace(entry, action=entry.action or doubt, explanation=explanation)
+
+
+def _feedback(text: str) -> Report:
+    """RFC 5965: who complained, where the report says so."""
+    group: dict[str, str] = {}
+    named: list[str] = []
+    for fields in report.split_groups(text):
+        group.update(fields)
+        named += [fields[name] for name in ("original-rcpt-to", "removal-recipient") if name in fields]
+    addresses = dict.fromkeys(address for value in named for address in mailbox.find_all(value))
+    return Report(
+        Kind.FEEDBACK,
+        tuple(RecipientReport(final_recipient=address) for address in addresses),
+        reporting_mta=(group.get("reporting-mta", "").rpartition(";")[2].strip() or None),
+        envelope_id=group.get("original-envelope-id") or None,
+        source="feedback-report",
+    )
+
+
+def _is_autoreply(mail: ReturnedMail, marks: Marks) -> bool:
+    """RFC 3834 section 5, and what mail programs wrote before it."""
+    headers = mail.headers
+    submitted = headers.get("auto-submitted").lower()
+    return (
+        submitted.startswith(("auto-replied", "auto-generated", "auto-notified"))
+        or any(name in headers for name in _AUTOREPLY_FIELDS)
+        or headers.get("precedence").lower() == "auto_reply"
+        or "autoreply" in marks.says(headers.get("subject"))
+    )
+
+
+def _identified(found: Report, mail: ReturnedMail) -> Report:
+    """The report with the identifiers that the mail around it carries."""
+    returned = mail.returned
+    return replace(
+        found,
+        original_message_id=found.original_message_id
+        or _message_id(returned.get("message-id") if returned else ""),
+        own_message_id=_message_id(mail.headers.get("message-id")),
+        addressees=tuple(mailbox.find_all(f"{returned.get('to')} {returned.get('cc')}")) if returned else (),
+        arrival=found.arrival or _date(mail.headers.get("date")),
+    )
+
+
+def _message_id(value: str) -> str | None:
+    return value.split()[0][:250] if value.strip() else None
+
+
+def _date(value: str) -> int | None:
+    try:
+        parsed = parsedate_tz(value[:100])
+        return int(mktime_tz(parsed)) if parsed else None
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+
+
+def _identity(found: Report, raw: bytes) -> str:
+    """The returned message's identity: by it a report is counted once, however often it comes."""
+    known = found.original_message_id or found.envelope_id or found.own_message_id
+    return known or hashlib.sha256(raw).hexdigest()
+
+
+def _verdict(recipient: Recipient, found: Report, rules: Ruleset, policy: Policy) -> Verdict:
+    entry = recipient.report
+    evidence = recipients.evidence(entry, found)
+    judged = Classification(Category.OTHER, "")
+    if entry.action in (Action.FAILED, Action.DELAYED):
+        judged = classify(evidence, rules)
+    specific = status.find(entry.diagnostic or "")
+    return Verdict(
+        recipient=recipient.address,
+        final_recipient=entry.final_recipient,
+        action=entry.action,
+        status=entry.status if status.is_specific(entry.status) else specific or entry.status,
+        smtp_reply=evidence.reply_code,
+        diagnostic=entry.diagnostic,
+        remote_mta=entry.remote_mta,
+        category=judged.category,
+        severity=policy.severity_of(judged.category) if entry.action is Action.FAILED else Severity.NONE,
+        rule=judged.rule,
+        runners_up=judged.runners_up,
+    )
