@@ -5,9 +5,8 @@ Internet, so that no mail server has to be told anything about it but whom to as
 """
 
 import errno
-import random
+import secrets
 import threading
-from types import TracebackType
 from typing import Self
 
 from aiosmtpd.controller import Controller
@@ -32,7 +31,7 @@ class Destination:
     def _reserve(self) -> None:
         # Any address of 127/8 is ours to use; a random one keeps parallel runs apart.
         for attempt in range(20):
-            net = f"127.{random.randrange(64, 255)}.{random.randrange(256)}"
+            net = f"127.{64 + secrets.randbelow(190)}.{secrets.randbelow(256)}"
             self.address, broken, refused = f"{net}.1", f"{net}.2", f"{net}.3"
             try:
                 self._names = Nameserver(self.address, broken, refused)
@@ -42,7 +41,9 @@ class Destination:
             else:
                 break
         self._listeners = [
-            Controller(self, hostname=host, port=25, server_hostname="mx.destination.example", ready_timeout=10)
+            Controller(
+                self, hostname=host, port=25, server_hostname="mx.destination.example", ready_timeout=10
+            )
             for host in (self.address, broken)
         ]
 
@@ -52,7 +53,7 @@ class Destination:
             listener.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None):
+    def __exit__(self, *_error: object) -> None:
         for listener in self._listeners:
             listener.stop()
         self._names.stop()

@@ -1,4 +1,4 @@
-"""What becomes of the tests' mail, and what a user of `bounced` must learn of it: the table of all tests here.
+"""What becomes of the tests' mail, and what a user of `bounced` must learn of it: the table of the tests.
 
 A fate is named by its recipient's local part. The replies are those of servers in wide use.
 """
@@ -45,7 +45,10 @@ HARD, SOFT, NONE = Severity.HARD, Severity.SOFT, Severity.NONE
 UNKNOWN = "550 5.1.1 <{address}>: Recipient address rejected: User unknown in virtual mailbox table"
 FULL = "552 5.2.2 <{address}>: The email account that you tried to reach is over quota"
 RELAY = "554 5.7.1 <{address}>: Relay access denied"
-LISTED = "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org; https://www.spamhaus.org/query/ip/192.0.2.1"  # noqa: E501
+LISTED = (
+    "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org; "
+    "https://www.spamhaus.org/query/ip/192.0.2.1"
+)
 GMAIL = (
     "550-5.1.1 The email account that you tried to reach does not exist. Please try\r\n"
     "550-5.1.1 double-checking the recipient's email address for typos or\r\n"

@@ -64,7 +64,7 @@ class Postfix(MailServer):
         if os.geteuid():
             return "must be root to run Postfix"
         if not shutil.which("postfix", path="/usr/sbin"):
-            return "Postfix is not installed: apt-get install --no-install-recommends postfix ('No configuration')"
+            return "Postfix is not installed: apt-get install postfix, answer 'No configuration'"
         return None
 
     @property
@@ -76,7 +76,9 @@ class Postfix(MailServer):
             (self.directory / name).mkdir()
         shutil.chown(self.directory / "data", "postfix")
         around = self.surroundings
-        routes = ", ".join(f"{{ {domain} = smtp:[{host}]:{port} }}" for domain, (host, port) in around.routes.items())
+        routes = ", ".join(
+            f"{{ {domain} = smtp:[{host}]:{port} }}" for domain, (host, port) in around.routes.items()
+        )
         main = MAIN.format(
             here=self.directory, hostname=HOSTNAME, routes=routes, warning=WARNING, lifetime=LIFETIME
         )
@@ -86,6 +88,3 @@ class Postfix(MailServer):
 
     def commands(self) -> Sequence[Sequence[str | Path]]:
         return [("/usr/sbin/postfix", "-c", self._config, "start-fg")]
-
-    def retry(self) -> None:
-        self.run("/usr/sbin/postqueue", "-c", self._config, "-f")

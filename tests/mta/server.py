@@ -1,7 +1,7 @@
-"""What the rig asks of a real mail server: run in the foreground on a loopback port, from a directory of its own.
+"""What the rig asks of a real mail server: to run from a directory of its own, on a loopback port.
 
-A server knows its surroundings (`Surroundings`): whom to ask for names, and where mail for the return paths goes.
-All else it finds out by DNS, as on the Internet.
+It is told whom to ask for names, and where mail for the return paths goes (`Surroundings`). All else it finds
+out by DNS, as on the Internet.
 """
 
 import contextlib
@@ -14,15 +14,15 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
+
+from .fates import FATES, Fate
 
 HOSTNAME = "mail.sender.example"
 LIFETIME = 6  # seconds a message is tried for
 WARNING = 2  # seconds until a delay warning
-ROOTS = Path(__file__).parents[2] / ".mta"  # where unpack.sh puts the servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class MailServer(ABC):
     """A mail server of its own, from start to stop; a context manager."""
 
     name: ClassVar[str]  # as in `pytest.mark.mta`
+    differs: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # fate -> what is otherwise than in `fates.py`
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
@@ -52,7 +53,7 @@ class MailServer(ABC):
         # Not below pytest's own directory, which the servers' users may not enter.
         self.directory = Path(tempfile.mkdtemp(prefix=f"bounced-{self.name}-"))
         self.directory.chmod(0o755)
-        self.log = self.directory / "log"
+        self.log = self.directory / "log"  # what the server's own log cannot hold goes here too
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @classmethod
@@ -68,9 +69,8 @@ class MailServer(ABC):
     def commands(self) -> Sequence[Sequence[str | Path]]:
         """The processes to run, each in the foreground."""
 
-    @abstractmethod
-    def retry(self) -> None:
-        """Try again at once whatever is queued, as an operator would."""
+    def retry(self) -> None:  # noqa: B027
+        """Try again whatever is queued; called again and again, for servers that would wait for minutes."""
 
     def __enter__(self) -> Self:
         try:
@@ -83,13 +83,20 @@ class MailServer(ABC):
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None):
+    def __exit__(self, *_error: object) -> None:
         self._stop()
+
+    @classmethod
+    def fates(cls) -> tuple[Fate, ...]:
+        """What this server's reports say of the fates in `fates.py`."""
+        return tuple(replace(fate, **cls.differs.get(fate.name, {})) for fate in FATES)
 
     def run(self, *command: str | Path) -> None:
         """A command of the server's, to its end. Raises CalledProcessError."""
         with self.log.open("ab") as log:
-            subprocess.run(self.wrap(command), check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=30)
+            subprocess.run(
+                self.wrap(command), check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=30
+            )
 
     def wrap(self, command: Sequence[str | Path]) -> Sequence[str | Path]:
         """The command as it is run on this machine."""
@@ -116,7 +123,11 @@ class MailServer(ABC):
 
     def log_text(self) -> str:
         """What the server has logged, for the message of a failed test."""
-        return self.log.read_text(errors="replace") if self.log.exists() else "(nothing logged)"
+        return "".join(log.read_text(errors="replace") for log in self.logs() if log.exists())
+
+    def logs(self) -> Sequence[Path]:
+        """The files that the server logs to."""
+        return [self.log]
 
     def _stop(self) -> None:
         for process in self._processes:

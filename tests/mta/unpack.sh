@@ -10,27 +10,30 @@ declare -A packages=(
     [sendmail]="sendmail-bin dash coreutils"
     [courier]="courier-mta dash coreutils sed grep"
 )
+# Most of the bulk, and none of it is used: no server here runs Perl or converts character sets.
+unneeded=(usr/share/{doc,man,locale,perl} usr/lib/x86_64-linux-gnu/{gconv,perl,perl-base})
+
 here=$(cd "$(dirname "$0")/../.." && pwd)/.mta
-mkdir -p "$here/debs/partial"
+mkdir -p "$here"
 echo '*' >"$here/.gitignore"
-: >"$here/installed" # dpkg's status, empty: apt then fetches the whole closure, down to libc
-[[ $(id -u) -ne 0 ]] || chown _apt "$here/debs/partial" 2>/dev/null || true
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work" # apt fetches as a user of its own
 
 for name in "$@"; do
-    [[ -n ${packages[$name]:-} ]] || { echo "unpack.sh: no such server: $name (${!packages[*]})" >&2; exit 64; }
-    root=$here/$name
-    [[ ! -e $root ]] || continue
+    [[ -n ${packages[$name]:-} ]] || { echo "unpack.sh: no such server: $name; there is ${!packages[*]}" >&2; exit 64; }
+    [[ ! -e $here/$name ]] || continue
+    mkdir -p "$work/$name/debs/partial" "$work/$name/root"
     read -ra wanted <<<"${packages[$name]}"
-    apt-get -qq -o Dir::State::status="$here/installed" -o Dir::Cache::archives="$here/debs" \
+    # An empty dpkg status makes apt fetch all that the packages need, down to libc.
+    : >"$work/status"
+    apt-get -qq -o Dir::State::status="$work/status" -o Dir::Cache::archives="$work/$name/debs" \
         -o Debug::NoLocking=1 --no-install-recommends --download-only --yes install "${wanted[@]}" >/dev/null
-    debs=$(apt-get -qq -o Dir::State::status="$here/installed" -o Debug::NoLocking=1 --no-install-recommends \
-        --print-uris --yes install "${wanted[@]}" | awk '{ print $2 }')
-    rm -rf "$root.new"
-    mkdir "$root.new"
-    for deb in $debs; do
-        dpkg-deb --fsys-tarfile "$here/debs/$deb" | tar -x -C "$root.new" --exclude='./usr/share/doc' \
-            --exclude='./usr/share/man' --exclude='./usr/share/locale' --exclude='*/perl*' --exclude='*/gconv'
+    for deb in "$work/$name"/debs/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work/$name/root" "${unneeded[@]/#/--exclude=./}"
     done
-    mv "$root.new" "$root"
-    echo "unpack.sh: $name $(du -sh "$root" | cut -f1)"
+    rm -rf "$here/$name.part"
+    mv "$work/$name/root" "$here/$name.part" # in two steps, so that a root is whole or not there
+    mv "$here/$name.part" "$here/$name"
+    echo "unpack.sh: $name, $(du -sh "$here/$name" | cut -f1)"
 done
