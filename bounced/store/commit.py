@@ -1,0 +1,262 @@
+"""Changes of many callers, committed together: in one pipeline instead of one by one.
+
+Whatever is queued while a batch is in flight forms the next one; when nothing is queued nothing waits. A
+batch goes through three pipelines, because no script touches two keys:
+
+    record     apply each decision to its hash, the truth; the message is marked as unsettled
+    derive     write what follows from it: bounced:hard:, the event, the day's counts
+    settle     remove the mark, unless the hash has changed meanwhile: then derive again
+
+Whoever dies in between leaves the mark. The report was not confirmed, so it comes again, is found to be an
+unsettled duplicate, and the rest is done then.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from bounced.core.policy import Change, Decision, Outcome, Policy, Result, State, What, decide
+from bounced.store.faults import StoreUnavailable, cause_of
+from bounced.store.layout import EVENTS_KEPT, STATS_KEPT_DAYS, Keys, decision_arguments, key_form
+from bounced.store.server import RECORD, SETTLE, Command, Script, Server
+
+COMMIT_SECONDS = 5.0
+BATCH = 200  # changes in one pipeline: beyond this it gets no faster, only later
+QUEUE = 10_000  # changes waiting; more means that the store cannot keep up
+
+_APPLIED = frozenset({Result.NEW, Result.UPGRADED})
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """One change on its way."""
+
+    change: Change
+    deadline: float  # loop time
+    done: "asyncio.Future[Outcome]"
+
+    def fail(self, cause: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(StoreUnavailable(cause))
+
+
+@dataclass(slots=True, eq=False)
+class _Decided:
+    """A change that the hash has taken, now or before."""
+
+    item: _Item
+    decision: Decision
+    outcome: Outcome
+    hard_until: str  # as in the hash; "": none
+    unsettled: str  # the message's letter while something may be missing; "": nothing is
+    news: bool = True  # False: an event would repeat another of this batch
+
+    @property
+    def address(self) -> str:
+        return self.item.change.address
+
+    @property
+    def entry(self) -> str:
+        """What settle.lua looks for in the field "seen"; "" for a change without identity."""
+        return self.unsettled and self.decision.digest + self.unsettled
+
+    @property
+    def follows(self) -> bool:
+        """Whether anything is written after the hash."""
+        what, result = self.item.change.what, self.outcome.result
+        return result in _APPLIED or self.unsettled != "" or what in {What.RELEASE, What.SUPPRESS}
+
+    @property
+    def derives_key(self) -> bool:
+        """Whether bounced:hard: is among it; an address that never was hard has none."""
+        return self.follows and (
+            self.hard_until != ""
+            or self.outcome.result is Result.DUPLICATE
+            or self.item.change.what is What.RELEASE
+        )
+
+    @property
+    def tells(self) -> bool:
+        """Whether an event is among it."""
+        return self.follows and self.news and self.outcome.result is not Result.UNCHANGED
+
+
+class Committer:
+    """Takes changes from any number of callers."""
+
+    def __init__(self, server: Server, keys: Keys, policy: Policy) -> None:
+        self._server = server
+        self._keys = keys
+        self._policy = policy
+        self._queue: deque[_Item] = deque()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def commit(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Apply all changes; raise StoreUnavailable when one was not confirmed within COMMIT_SECONDS."""
+        if len(self._queue) + len(changes) > QUEUE:
+            raise StoreUnavailable(f"it cannot keep up: {len(self._queue)} changes are waiting")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + COMMIT_SECONDS
+        items = [_Item(change, deadline, loop.create_future()) for change in changes]
+        self._queue.extend(items)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await asyncio.gather(*(item.done for item in items))
+        except TimeoutError:
+            raise StoreUnavailable("no answer in time") from None
+
+    async def finish(self) -> None:
+        """Return when nothing is queued any more."""
+        if self._worker is not None:
+            await self._worker
+
+    async def _work(self) -> None:
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            batch = [item for item in batch if not item.done.done()]  # given up while it was queued
+            if not batch:
+                continue
+            try:
+                async with self._server.within(max(item.deadline for item in batch)):
+                    await self._commit(batch)
+            except StoreUnavailable as error:
+                cause = error.cause
+            except Exception as error:  # noqa: BLE001 - a bug here must not leave callers waiting
+                cause = f"internal error: {type(error).__name__}"
+            else:
+                continue
+            for item in batch:
+                item.fail(cause)
+
+    async def _commit(self, batch: Sequence[_Item]) -> None:
+        decided = await self._record(batch)
+        await self._derive(decided)
+        await self._settle([each for each in decided if each.follows])
+        for each in decided:
+            if not each.item.done.done():
+                each.item.done.set_result(each.outcome)
+
+    async def _record(self, batch: Sequence[_Item]) -> list[_Decided]:
+        """Apply each change to its hash. One that the server refuses fails alone."""
+        now = await self._server.now()
+        decisions = [decide(item.change, self._policy, now) for item in batch]
+        replies = await self._run(
+            (item, RECORD, decision_arguments(decision))
+            for item, decision in zip(batch, decisions, strict=True)
+        )
+        decided: list[_Decided] = []
+        told: set[tuple[str, str]] = set()
+        for item, decision, reply in zip(batch, decisions, replies, strict=True):
+            if reply is None:
+                continue
+            result, before, after, soft, hard_until, unsettled = reply
+            state = State(after)
+            outcome = Outcome(
+                Result(result),
+                State(before),
+                state,
+                int(soft),
+                int(hard_until) if state is State.HARD else None,
+            )
+            each = _Decided(item, decision, outcome, hard_until, unsettled)
+            message = (each.address, decision.digest)
+            each.news = outcome.result is not Result.DUPLICATE or message not in told
+            told.add(message)
+            decided.append(each)
+        return decided
+
+    async def _derive(self, decided: Sequence[_Decided]) -> None:
+        """Write what follows. Doing it again changes no key; it repeats an event and a count."""
+        commands = [self._hard_key(each) for each in decided if each.derives_key]
+        counts: Counter[tuple[str, str]] = Counter()
+        for each in decided:
+            if each.tells:
+                commands.append(self._event(each))
+                counts.update(
+                    (self._keys.stats(each.decision.now), name) for name in _counts(each.item.change)
+                )
+        commands.extend(("HINCRBY", key, name, number) for (key, name), number in counts.items())
+        commands.extend(("EXPIRE", key, STATS_KEPT_DAYS * 86400) for key in {key for key, _ in counts})
+        await self._server.expect(commands)
+
+    async def _settle(self, decided: Sequence[_Decided]) -> None:
+        """Remove the marks; where the hash has changed meanwhile, derive again until it has not."""
+        while decided:
+            replies = await self._run((each.item, SETTLE, [each.entry, each.hard_until]) for each in decided)
+            changed = []
+            for each, reply in zip(decided, replies, strict=True):
+                if reply is not None and reply[0] == "changed":
+                    each.hard_until = reply[1]
+                    changed.append(each)
+            await self._server.expect([self._hard_key(each) for each in changed])
+            decided = changed
+
+    async def _run(self, calls: Iterable[tuple[_Item, Script, list[str | int]]]) -> list[list[str] | None]:
+        """Run a script on the record of each item; None where the server refused, and the item has failed.
+
+        A call that came late is repeated once: the server's clock may have been set, and is known again.
+        """
+        calls = list(calls)
+        replies = await self._send(calls)
+        late = [i for i, reply in enumerate(replies) if reply is not None and reply[0] == "late"]
+        if late:
+            self._server.set_clock(max(int((replies[i] or [])[1]) for i in late) / 1000)
+            for i, reply in zip(late, await self._send([calls[i] for i in late]), strict=True):
+                replies[i] = reply
+                if reply is not None and reply[0] == "late":
+                    calls[i][0].fail("no answer in time")
+                    replies[i] = None
+        return replies
+
+    async def _send(self, calls: Sequence[tuple[_Item, Script, list[str | int]]]) -> list[list[str] | None]:
+        commands = [
+            script.call(
+                self._keys.record(item.change.address),
+                await self._server.deadline_ms(item.deadline),
+                *arguments,
+            )
+            for item, script, arguments in calls
+        ]
+        replies: list[list[str] | None] = []
+        for (item, _, _), reply in zip(calls, await self._server.run(commands), strict=True):
+            if isinstance(reply, RedisError):
+                item.fail(cause_of(reply))
+                replies.append(None)
+            else:
+                replies.append([part.decode() if isinstance(part, bytes) else str(part) for part in reply])
+        return replies
+
+    def _hard_key(self, each: _Decided) -> Command:
+        key, until = self._keys.hard(each.address), each.hard_until
+        if until and int(until) > each.decision.now:
+            return ("SET", key, until, "EXAT", until)
+        return ("DEL", key)
+
+    def _event(self, each: _Decided) -> Command:
+        change, decision, outcome = each.item.change, each.decision, each.outcome
+        fields: dict[str, str | int] = {
+            "address": key_form(change.address),
+            "what": change.what.value,
+            "state": outcome.after.value,
+            "soft": outcome.soft,
+            "hard_until": outcome.hard_until or "",
+            "category": decision.category,
+            "status": decision.status,
+            "at": decision.at,
+            "message": decision.digest,
+        }
+        pairs = [part for pair in fields.items() for part in pair]
+        return ("XADD", self._keys.events, "MAXLEN", "~", EVENTS_KEPT, "*", *pairs)
+
+
+def _counts(change: Change) -> list[str]:
+    """Return the fields of the day's counts that a change belongs to."""
+    if change.category is None:
+        return []
+    domain = change.address.rpartition("@")[2]
+    return [change.category.value, f"{change.category.value}:{domain}"]
