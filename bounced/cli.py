@@ -1,0 +1,178 @@
+"""The command line: names, arguments and help. What a command does is in commands/.
+
+Nothing heavy is imported here, so that --help answers at once.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from bounced import __version__
+
+USAGE_ERROR = 64  # EX_USAGE of sysexits.h
+
+DESCRIPTION = """\
+The mail server behind your return path. It takes the mail that comes back, finds out for each recipient what
+went wrong, and keeps in Redis whom you should leave alone, and until when."""
+
+EPILOG = """\
+start here:
+  bounced serve                      try it: SMTP on 127.0.0.1:2525 and a store of its own
+  bounced check jane@example.org     may I send to her? exit status 0: yes, 1: no
+  bounced parse returned.eml         what a returned mail says
+
+Every command explains itself: bounced check --help"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that leaves with the status of sysexits.h."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and how to find out what is right."""
+        self.exit(USAGE_ERROR, f"{self.prog}: {message}\nTry: {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = parser().parse_args(argv)
+    command = importlib.import_module(f"bounced.commands.{arguments.command.replace('-', '_')}")
+    try:
+        status: int = command.run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stdout = None  # else Python complains when it flushes at exit
+        return 1
+    return status
+
+
+def parser() -> Parser:
+    """Return the parser of the whole command line."""
+    top = Parser(
+        prog="bounced",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"bounced {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+
+    def command(name: str, summary: str, text: str) -> Parser:
+        return commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    _settings(command("serve", "take returned mail over SMTP, until SIGTERM", SERVE))
+    _settings(command("check-config", "name every error of the settings, or show them", CHECK_CONFIG))
+
+    parse = command("parse", "say what returned mail means, without a store", PARSE)
+    parse.add_argument("--json", action="store_true", help="one JSON object a message")
+    parse.add_argument(
+        "files", nargs="+", metavar="FILE|DIR|-", help="a message, mbox, Maildir, or - for stdin"
+    )
+
+    check = command("check", "may I send to these addresses?", CHECK)
+    _addresses(check)
+    show = command("show", "show what is known of an address", SHOW)
+    show.add_argument("address", metavar="ADDRESS")
+    release = command("release", "let an address be sent to again", RELEASE)
+    release.add_argument("address", metavar="ADDRESS")
+    delivered = command("delivered", "note that a message got through", DELIVERED)
+    _addresses(delivered)
+    for asks_store in (check, show, release, delivered):
+        _settings(asks_store)
+    return top
+
+
+def _settings(command: Parser) -> None:
+    command.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings, instead of /etc/bounced/bounced.toml"
+    )
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, over file and environment; may be repeated",
+    )
+
+
+def _addresses(command: Parser) -> None:
+    command.add_argument(
+        "addresses", nargs="+", metavar="ADDRESS|-", help="an address; -: one a line from stdin"
+    )
+
+
+SERVE = """\
+Without settings it listens on 127.0.0.1:2525 and runs a Valkey server of its own, whose data it keeps in
+$STATE_DIRECTORY, else ~/.local/state/bounced. One line of JSON is logged to stdout for each recipient; at a
+terminal it is coloured text.
+
+examples:
+  bounced serve
+  bounced serve --config bounced.toml
+  bounced serve --set smtp.listen=127.0.0.1:25025 --set redis.url=redis://127.0.0.1:6379/0
+
+SIGTERM or Ctrl-C: take no more mail, finish what was accepted, leave. A second Ctrl-C leaves at once.
+Exit status: 0 after a signal, 1 address in use, 69 no store, 77 no permission for the port, 78 settings."""
+
+CHECK_CONFIG = """\
+Settings come from the file, from variables such as BOUNCED_SMTP__LISTEN, and from --set; the last one wins.
+What is printed is TOML with the origin of each value, and holds no password.
+
+example:
+  $ bounced check-config --config bounced.toml
+  bounced.toml: smtp.limits.recipient: no such setting; did you mean smtp.limits.recipients?
+
+Exit status: 0 all is well, 78 with every error on a line of its own."""
+
+PARSE = """\
+A directory is a Maildir, or holds one message a file. Nothing is changed anywhere.
+
+examples:
+  bounced parse returned.eml
+  bounced parse --json Maildir/ | jq -r '.recipients[] | [.recipient, .category] | @tsv'
+
+Exit status: 0, or 1 when a file could not be read; the others are done all the same."""
+
+CHECK = """\
+One line for each address: the address, "send" or "rest", and until when to let it rest.
+
+examples:
+  bounced check jane@example.org && sendmail jane@example.org < letter
+  bounced check - < addresses.txt | awk '$2 == "send" { print $1 }' > sendable.txt
+
+Exit status: 0 all may be sent to, 1 some may not, 69 the store does not answer."""
+
+SHOW = """\
+example:
+  $ bounced show jane@example.org
+  state       rest until 2027-05-22T09:30:00Z
+  reason      invalid-mailbox
+
+Exit status: 0, 1 when nothing is known of the address, 69 the store does not answer."""
+
+RELEASE = """\
+For when you know better: the mailbox is back, the report was wrong. Her next soft bounce counts as the first.
+
+example:
+  bounced release jane@example.org
+
+Exit status: 0, 69 the store does not answer."""
+
+DELIVERED = """\
+Five messages in a row that bounce softly make an address rest. When you know that one got through (your mail
+server's log says so, or she opened it), say it here and the row starts again. An address that rests stays so.
+
+examples:
+  bounced delivered jane@example.org
+  delivered-addresses-of-today | bounced delivered -
+
+Exit status: 0, 1 when some were no addresses, 69 the store does not answer."""

@@ -1,0 +1,50 @@
+"""What the commands that ask the store share: opening it, saying that it does not answer, their addresses."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import islice
+
+from bounced import settings
+from bounced.commands import Exit, complain
+from bounced.store import Store, StoreUnavailable
+
+# Addresses of stdin that are asked for in one go.
+BATCH = 1000
+
+
+def ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]]) -> int:
+    """Run `work` on the open store and return its exit status, or that of what went wrong."""
+    try:
+        return asyncio.run(_ask(args, work))
+    except settings.SettingsError as error:
+        complain(*error.problems)
+        return Exit.CONFIG
+    except StoreUnavailable as error:
+        complain(f"the store does not answer: {error.cause}")
+        return Exit.UNAVAILABLE
+
+
+async def _ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]]) -> int:
+    chosen = settings.load(args.config, args.set).settings
+    store = await Store.open(chosen.redis.url, chosen.redis.prefix, chosen.decisions(), chosen.state_dir)
+    try:
+        return await work(store)
+    finally:
+        await store.close()
+
+
+def batches(words: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the addresses of the command line, with "-" the lines of stdin, some at a time."""
+    addresses = _addresses(words)
+    while batch := list(islice(addresses, BATCH)):
+        yield batch
+
+
+def _addresses(words: Sequence[str]) -> Iterator[str]:
+    for word in words:
+        if word == "-":
+            yield from (line.strip() for line in sys.stdin if line.strip())
+        else:
+            yield word

@@ -1,0 +1,25 @@
+"""`bounced delivered`: a message got through, so the row of soft bounces is broken."""
+
+import argparse
+
+from bounced.commands import Exit, complain
+from bounced.commands.asking import ask, batches
+from bounced.core.address import canonical
+from bounced.store import Store
+
+
+def run(args: argparse.Namespace) -> int:
+    """Note the addresses, silently but for those that are none."""
+
+    async def work(store: Store) -> int:
+        all_done = True
+        for batch in batches(args.addresses):
+            pairs = [(written, canonical(written)) for written in batch]
+            await store.delivered([address for _, address in pairs if address is not None])
+            for written, address in pairs:
+                if address is None:
+                    complain(f"{written}: not an address")
+                    all_done = False
+        return Exit.OK if all_done else Exit.NO
+
+    return ask(args, work)

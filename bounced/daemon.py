@@ -1,0 +1,160 @@
+"""The composition root: opens everything in order, waits for a signal, and closes it in reverse.
+
+    settings → knowledge → store (an embedded one is started) → quarantine → intake → listener
+
+Nothing here decides anything about mail.
+"""
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from bounced import __version__, events, knowledge
+from bounced.intake import Intake
+from bounced.listener import Listener
+from bounced.quarantine import Quarantine
+from bounced.settings import Endpoint, Settings
+from bounced.store import Store, StoreUnavailable
+
+# What has not come in whole within so many seconds of the signal, its sender will send again.
+PATIENCE = 20.0
+
+# A report as short as RFC 3464 lets it be, on one line between the double quotes of a Python string.
+SAMPLE = (
+    r"Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+    r"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.net\n\n"
+    r"Final-Recipient: rfc822; jane@example.org\nAction: failed\nStatus: 5.1.1\n"
+    r"Diagnostic-Code: smtp; 550 5.1.1 User unknown\n\n--b--\n"
+)
+GREETING = """\
+bounced takes returned mail on {listening}
+and keeps what it says in {store}
+
+Try it from another terminal. This sends a sample bounce:
+
+python3 -c 'import smtplib; smtplib.SMTP("{host}", {port}).sendmail("", "{bounces}", "{report}")'
+
+and this shows what is now known of its recipient:
+
+{show} jane@example.org
+"""
+
+
+class CannotStart(Exception):  # noqa: N818 - it says what is the case
+    """The daemon cannot run; the words say what to do."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+async def run(settings: Settings, show: str) -> None:
+    """Serve until SIGTERM or SIGINT. `show` is how to call `bounced show` here, for the greeting.
+
+    Raises CannotStart, and StoreUnavailable when an embedded store does not start.
+    """
+    stop = _stop_on_signal()
+    events.configure()
+    async with _opened_store(settings) as store:
+        listener = _listener(settings, store)
+        bound = [await _listen(listener, endpoint) for endpoint in settings.smtp.listen]
+        events.daemon_started(__version__, store.url)
+        sys.stderr.write(_greeting(settings, store, bound, show))
+        events.daemon_draining(await stop)
+        await listener.drain(PATIENCE)
+    events.daemon_stopped()
+
+
+def _stop_on_signal() -> asyncio.Future[str]:
+    """Return what the first SIGTERM or SIGINT completes; a second SIGINT ends the process on the spot."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[str] = loop.create_future()
+
+    def on_signal(number: signal.Signals) -> None:
+        if not stop.done():
+            stop.set_result(number.name)
+        elif number is signal.SIGINT:
+            os._exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stop
+
+
+@asynccontextmanager
+async def _opened_store(settings: Settings) -> AsyncIterator[Store]:
+    store = await Store.open(
+        settings.redis.url, settings.redis.prefix, settings.decisions(), settings.state_dir
+    )
+    watch = asyncio.create_task(store.watch())
+    try:
+        await store.ping()
+    except StoreUnavailable as error:  # mail that comes before it is back gets 451
+        events.store_unavailable(error.cause)
+    try:
+        yield store
+    finally:
+        watch.cancel()
+        await store.close()
+
+
+def _listener(settings: Settings, store: Store) -> Listener:
+    limits = settings.smtp.limits
+    intake = Intake(
+        knowledge.load(),
+        settings.decisions(),
+        store,
+        Quarantine(settings.state_dir),
+        max_recipients=limits.recipients,
+    )
+    return Listener(
+        intake.accept,
+        hostname=socket.gethostname(),
+        domains=settings.return_path_domains,
+        message_size=limits.message_size,
+        recipients=limits.recipients,
+        connections=limits.connections,
+    )
+
+
+async def _listen(listener: Listener, endpoint: Endpoint) -> Endpoint:
+    try:
+        bound = endpoint._replace(port=await listener.listen(*endpoint))
+    except OSError as error:
+        raise _explained(endpoint, error) from error
+    events.daemon_listening(str(bound))
+    return bound
+
+
+def _explained(endpoint: Endpoint, error: OSError) -> CannotStart:
+    if error.errno == errno.EADDRINUSE:
+        return CannotStart(
+            f"{endpoint} is in use: stop what listens there (ss -ltnp shows it), or set smtp.listen", status=1
+        )
+    if error.errno == errno.EACCES:
+        return CannotStart(
+            f"no permission to listen on {endpoint}: ports below 1024 need CAP_NET_BIND_SERVICE "
+            f"(the systemd unit gives it), or set smtp.listen",
+            status=77,
+        )
+    return CannotStart(f"cannot listen on {endpoint}: {error.strerror or error}; see smtp.listen", status=1)
+
+
+def _greeting(settings: Settings, store: Store, bound: Sequence[Endpoint], show: str) -> str:
+    first = bound[0]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(first.host, first.host)  # noqa: S104 - compared, not bound
+    domain = settings.return_path_domains[0] if settings.return_path_domains else "bounces.example.com"
+    return GREETING.format(
+        listening=", ".join(map(str, bound)),
+        store=store.url,
+        host=host,
+        port=first.port,
+        bounces=f"bounces@{domain}",
+        report=SAMPLE,
+        show=show,
+    )

@@ -1,0 +1,155 @@
+"""One message that has come in whole: read it, record what it says, log it, and only then answer 250.
+
+unreadable, too many recipients         quarantine on disk, then 250: refusing a bounce loses it
+for postmaster or abuse only            kept on disk for a person, then 250
+autoreply, abuse complaint              logged, 250: changes nothing
+everything else                         one call of the store for all recipients, then 250
+the store, the disk or we fail          451: the sender keeps the message
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from bounced import events
+from bounced.core import pipeline
+from bounced.core.model import Action, Kind, Reading, Severity, Verdict
+from bounced.core.pipeline import Knowledge
+from bounced.core.policy import Change, Outcome, Policy, Result, What
+from bounced.quarantine import Quarantine
+from bounced.store import Store, StoreUnavailable
+
+ACCEPTED = "250 2.0.0 Noted"
+# The reply to every fault of ours, whatever its kind; the log says more.
+TRY_AGAIN = "451 4.3.0 Cannot take it now, try again later"
+PEOPLE = frozenset({"postmaster", "abuse"})
+# These change nothing, whatever addresses they name.
+IGNORED = frozenset({Kind.AUTOREPLY, Kind.FEEDBACK})
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as the listener took it."""
+
+    content: bytes
+    peer: str
+    reverse_path: str  # "" for the null reverse-path
+    recipients: tuple[str, ...]  # of the envelope
+
+    @property
+    def is_for_people(self) -> bool:
+        """Whether only mailboxes of RFC 2142 are addressed, behind which a person is expected."""
+        return all(recipient.partition("@")[0].lower() in PEOPLE for recipient in self.recipients)
+
+
+class Intake:
+    """What stands between the listener and the store."""
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        policy: Policy,
+        store: Store,
+        quarantine: Quarantine,
+        *,
+        max_recipients: int,
+    ) -> None:
+        self._knowledge = knowledge
+        self._policy = policy
+        self._store = store
+        self._quarantine = quarantine
+        self._max_recipients = max_recipients
+
+    async def accept(self, arrival: Arrival) -> str:
+        """Do all that one message asks for and return the reply to its final dot. Raises nothing."""
+        try:
+            await self._accept(arrival)
+        except StoreUnavailable as error:
+            events.store_unavailable(error.cause, arrival.peer)
+        except OSError as error:
+            events.quarantine_failed(str(error), arrival.peer)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must cost the peer a retry, not its report
+            events.internal_error(arrival.peer, error)
+        else:
+            return ACCEPTED
+        return TRY_AGAIN
+
+    async def _accept(self, arrival: Arrival) -> None:
+        started = time.perf_counter()
+        if arrival.is_for_people:
+            file = await asyncio.to_thread(self._quarantine.keep, arrival.content, "postmaster")
+            events.postmaster_kept(_facts(arrival, started), str(file))
+            return
+        reading = self._read(arrival)
+        reason = _unreadable(reading)
+        if reading is None or reason:
+            file = await asyncio.to_thread(self._quarantine.keep, arrival.content, reason)
+            events.bounce_unrecognised(_facts(arrival, started), reason, str(file))
+        elif reading.report.kind in IGNORED:
+            events.bounce_ignored(_facts(arrival, started), reading)
+        else:
+            outcomes = await self._record(reading)
+            _log(_facts(arrival, started), reading, outcomes)
+
+    def _read(self, arrival: Arrival) -> Reading | None:
+        try:
+            return pipeline.read(
+                arrival.content, self._knowledge, self._policy, max_recipients=self._max_recipients
+            )
+        except Exception as error:  # noqa: BLE001 - the same mail would fail the same way for ever
+            events.internal_error(arrival.peer, error)
+            return None
+
+    async def _record(self, reading: Reading) -> list[Outcome | None]:
+        """Write what the report says; an outcome for each verdict, None for one that changes nothing."""
+        changes = [_change(verdict, reading.identity) for verdict in reading.verdicts]
+        wanted = [change for change in changes if change is not None]
+        outcomes = iter(await self._store.record(wanted) if wanted else ())
+        return [None if change is None else next(outcomes) for change in changes]
+
+
+def _unreadable(reading: Reading | None) -> str:
+    """Say in a word why a person must look at this mail; "" when there is no need."""
+    if reading is None:
+        return "reader-failed"
+    if reading.left_out:
+        return "too-many-recipients"
+    if not reading.verdicts and reading.report.kind not in IGNORED:
+        return "no-recipient"
+    return ""
+
+
+def _change(verdict: Verdict, identity: str) -> Change | None:
+    if verdict.severity is not Severity.NONE:
+        what = What(verdict.severity)
+    elif verdict.action is Action.DELIVERED:
+        what = What.DELIVERED
+    else:
+        return None
+    return Change(
+        address=verdict.recipient,
+        what=what,
+        message=identity,
+        category=verdict.category if what is not What.DELIVERED else None,
+        status=verdict.status,
+        diagnostic=verdict.diagnostic,
+        remote_mta=verdict.remote_mta,
+    )
+
+
+def _facts(arrival: Arrival, started: float) -> events.Facts:
+    return {"peer": arrival.peer, "took_ms": round((time.perf_counter() - started) * 1000, 1)}
+
+
+def _log(facts: events.Facts, reading: Reading, outcomes: list[Outcome | None]) -> None:
+    for verdict, outcome in zip(reading.verdicts, outcomes, strict=True):
+        if verdict.severity is Severity.NONE and verdict.action is Action.DELAYED:
+            events.bounce_delayed(facts, reading, verdict)
+        elif outcome is None or verdict.severity is Severity.NONE:
+            events.bounce_delivered(facts, reading, verdict, outcome)
+        elif outcome.result is Result.DUPLICATE:
+            events.bounce_duplicate(facts, reading, verdict, outcome)
+        elif outcome.result is Result.STALE:
+            events.bounce_stale(facts, reading, verdict, outcome)
+        else:
+            events.bounce_recorded(facts, reading, verdict, outcome)

@@ -1,0 +1,64 @@
+"""The grammar of MAIL and RCPT arguments: RFC 5321 section 4.1.2, with RFC 6531 section 3.3 for UTF-8.
+
+Every pattern is linear: no two neighbours in it can match the same character.
+"""
+
+import re
+from dataclasses import dataclass
+
+# atext of RFC 5322 section 3.2.3 and UTF8-non-ascii of RFC 6531.
+ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\u0080-\U0010ffff-]"
+# Dot-string = Atom *("." Atom). Lenient: dots may stand anywhere; some carriers gave out such mailboxes.
+DOT_STRING = rf"{ATEXT}+"
+# Quoted-string = DQUOTE *(qtextSMTP / quoted-pairSMTP) DQUOTE
+QUOTED_STRING = r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"'
+# Domain = sub-domain *("." sub-domain). Lenient: underscores, which real host names have.
+DOMAIN = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_.\u0080-\U0010ffff-]*[A-Za-z0-9_\u0080-\U0010ffff])?"
+# address-literal = "[" ( IPv4 / IPv6 / General ) "]"
+LITERAL = r"\[[!-Z^-~]+\]"
+# Path = "<" [ A-d-l ":" ] Mailbox ">"; section 4.1.1.3: a source route is accepted and ignored.
+PATH = rf"<(?:@[^:<> ]+:)?(?P<local_part>{DOT_STRING}|{QUOTED_STRING})@(?P<domain>{DOMAIN}|{LITERAL})>"
+# *(SP esmtp-param); section 4.1.1.11
+PARAMETERS = r"(?P<parameters>(?: +[A-Za-z0-9][A-Za-z0-9-]*(?:=[^= ]+)?)*) *"
+
+# Lenient: a blank after the colon, which many clients send.
+REVERSE_PATH = re.compile(rf"(?i:FROM): ?(?:<>|{PATH}){PARAMETERS}")
+# Section 4.1.1.3: "<Postmaster>" alone is an address too.
+FORWARD_PATH = re.compile(rf"(?i:TO): ?(?:(?P<postmaster><(?i:postmaster)>)|{PATH}){PARAMETERS}")
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One address of the envelope and the parameters behind it."""
+
+    local_part: str  # "" in the null reverse-path
+    domain: str  # as written; "" in the null reverse-path and for a bare postmaster
+    parameters: dict[str, str]  # by upper-case name; "" for one without a value
+
+    def __str__(self) -> str:
+        return f"{self.local_part}@{self.domain}" if self.domain else self.local_part
+
+
+def reverse_path(argument: str) -> Path | None:
+    """Read the argument of MAIL, `FROM:<...> [parameters]`; None when it does not follow the grammar."""
+    found = REVERSE_PATH.fullmatch(argument)
+    return None if found is None else _path(found)
+
+
+def forward_path(argument: str) -> Path | None:
+    """Read the argument of RCPT, `TO:<...> [parameters]`; None when it does not follow the grammar."""
+    found = FORWARD_PATH.fullmatch(argument)
+    if found is None:
+        return None
+    if found["postmaster"]:
+        return Path("postmaster", "", _parameters(found["parameters"]))
+    return _path(found)
+
+
+def _path(found: re.Match[str]) -> Path:
+    return Path(found["local_part"] or "", found["domain"] or "", _parameters(found["parameters"]))
+
+
+def _parameters(text: str) -> dict[str, str]:
+    pairs = (parameter.partition("=") for parameter in text.split())
+    return {name.upper(): value for name, _, value in pairs}

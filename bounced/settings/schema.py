@@ -1,0 +1,89 @@
+"""Every setting: its key, its type, what it expects in words, and its default. Nothing else names a default.
+
+The path of a field is its key: `Settings.smtp.limits.recipients` is "smtp.limits.recipients".
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, cast
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bounced.core.model import Category, Severity
+from bounced.core.policy import Period, Policy
+from bounced.settings.values import Counting, Domain, Endpoint, Size, StoreUrl
+
+
+def _state_dir() -> Path:
+    for name, below in (("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", "bounced")):
+        if directory := os.environ.get(name):
+            return Path(directory, below)
+    return Path.home() / ".local/state/bounced"
+
+
+Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 for no limit")]
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """smtp.limits: what one peer, or all together, may take of us."""
+
+    connections: Limit = 1000
+    message_size: Annotated[Size, Meta(description='a size such as "5 MiB", 0 for no limit')] = Size(
+        5 * 1024**2
+    )
+    recipients: Limit = 100
+
+
+class Smtp(Struct, frozen=True, kw_only=True):
+    """smtp: the listener."""
+
+    listen: Annotated[tuple[Endpoint, ...], Meta(description='a list such as ["0.0.0.0:25", "[::]:25"]')] = (
+        Endpoint("127.0.0.1", 2525),
+    )
+    limits: Limits = Limits()
+
+
+class Redis(Struct, frozen=True, kw_only=True):
+    """redis: the store."""
+
+    url: Annotated[StoreUrl, Meta(description='"embedded", or a URL: redis://, rediss:// or unix://')] = (
+        StoreUrl("embedded")
+    )
+    prefix: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9._-]{1,64}$",
+            description="1 to 64 letters, digits, dots, hyphens, underscores",
+        ),
+    ] = "bounced"
+
+
+class PolicySettings(Struct, frozen=True, kw_only=True):
+    """policy: when an address is left alone, and for how long."""
+
+    soft_limit: Annotated[int, Meta(ge=1, description="a whole number of at least 1")] = 5
+    hard_expiry: Annotated[Period, Meta(description='"6 months" or "180 days"')] = Period(months=6)
+    severity: Annotated[dict[Category, Counting], Meta(description='"hard", "soft" or "record"')] = (
+        msgspec.field(default_factory=dict)
+    )
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Every setting, checked."""
+
+    return_path_domains: Annotated[
+        tuple[Domain, ...], Meta(description='a list of domain names such as ["bounces.example.com"]')
+    ] = ()
+    state_dir: Annotated[Path, Meta(description="the path of a directory")] = msgspec.field(
+        default_factory=_state_dir
+    )
+    smtp: Smtp = Smtp()
+    redis: Redis = Redis()
+    policy: PolicySettings = PolicySettings()
+
+    def decisions(self) -> Policy:
+        """Return the policy as the core takes it."""
+        chosen = self.policy
+        severity = cast("dict[Category, Severity]", chosen.severity)  # what Counting.parse returns
+        return Policy(soft_limit=chosen.soft_limit, hard_expiry=chosen.hard_expiry, severity=severity)

@@ -1,0 +1,102 @@
+"""The kinds of value that a setting may have, each with the spelling that an operator writes.
+
+Every `parse` takes what TOML or the environment gave and raises ValueError when it is none of its kind.
+"""
+
+import ipaddress
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from bounced.core.model import Severity
+
+UNITS = {"": 1, "B": 1, "KB": 1000, "KIB": 1024, "MB": 1000**2, "MIB": 1024**2, "GB": 1000**3, "GIB": 1024**3}
+STORE_SCHEMES = ("redis", "rediss", "unix")
+
+
+class Size(int):
+    """A number of octets."""
+
+    @classmethod
+    def parse(cls, value: object) -> "Size":
+        """Read 5242880, "5 MiB" or "5MB"."""
+        found = re.fullmatch(r"(\d+) *([KMG]?I?B|)", str(value).strip().upper())
+        if found is None or isinstance(value, bool):
+            raise ValueError
+        return cls(int(found[1]) * UNITS[found[2]])
+
+    def __str__(self) -> str:
+        for unit, name in ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB")):
+            if self and self % unit == 0:
+                return f"{self // unit} {name}"
+        return f"{int(self)}"
+
+
+class Endpoint(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, value: object) -> "Endpoint":
+        """Read "127.0.0.1:2525", "[::1]:25" or "host.example:25"."""
+        found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]]+)):(\d{1,5})", str(value).strip())
+        if found is None or int(found[3]) > 65535:
+            raise ValueError
+        return cls(found[1] or found[2], int(found[3]))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect to it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Domain(str):
+    """A domain name, lower case, as A-labels."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> "Domain":
+        """Read a domain name."""
+        name = str(value).strip().rstrip(".").lower()
+        if not re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})*", name):
+            raise ValueError
+        return cls(name)
+
+
+class StoreUrl(str):
+    """Where the store is."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> "StoreUrl":
+        """Read a URL of the schemes that the store knows, or "embedded"."""
+        if value != "embedded" and urlsplit(str(value)).scheme not in STORE_SCHEMES:
+            raise ValueError
+        return cls(value)
+
+
+class Counting:
+    """How a category counts: a Severity that a bounce can have."""
+
+    @staticmethod
+    def parse(value: object) -> Severity:
+        """Read "hard", "soft" or "record"."""
+        severity = Severity(str(value))
+        if severity is Severity.NONE:
+            raise ValueError
+        return severity
+
+
+def mask(text: str) -> str:
+    """Hide what URLs in `text` hold of users and passwords."""
+    return re.sub(r"(://)\S*(?=@)|((?:password|username)=)[^&\s]*", r"\1\2***", text)
