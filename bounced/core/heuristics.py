@@ -16,15 +16,17 @@ from bounced.core.model import Action, Kind, RecipientReport, Report
 SOURCE = "flufl"
 MAX_LINES = 200
 MAX_LINE = 200
-FIELDS = ("from", "to", "subject", "x-mailer", "auto-submitted", "x-failed-recipients")
+FIELDS = ("to", "subject", "x-mailer", "auto-submitted", "x-failed-recipients")
 
 
 def read(mail: ReturnedMail) -> Report | None:
     """The recipients that flufl.bounce finds in the notice; None when it finds none."""
     message = Message()
+    message["from"] = _field(mail, "from") or "unknown"  # a detector fails without it
     for name in FIELDS:
-        value = mail.headers.get(name)
-        message[name] = " ".join(value.split())[:MAX_LINE] or "unknown"
+        value = _field(mail, name)
+        if value:
+            message[name] = value
     lines = mail.notice.split("\n", MAX_LINES)[:MAX_LINES]
     text = "\n".join(line[:MAX_LINE] for line in lines)
     message.set_payload(text.encode("ascii", "replace").decode("ascii"))
@@ -43,6 +45,10 @@ def read(mail: ReturnedMail) -> Report | None:
         for address in addresses
     ]
     return Report(Kind.BOUNCE if failed else Kind.DELAYED, tuple(recipients), source=SOURCE)
+
+
+def _field(mail: ReturnedMail, name: str) -> str:
+    return " ".join(mail.headers.get(name).split())[:MAX_LINE]
 
 
 def _text(address: bytes | str) -> str:

@@ -51,7 +51,7 @@ def decode_xtext(text: str) -> str:
 
 
 def _bare(match: re.Match[str]) -> str:
-    return f"{match['local'].lstrip(chr(39) + '=')}@{match['domain'].rstrip('.')}"
+    return f"{match['local'].lstrip(chr(39))}@{match['domain'].rstrip('.')}"
 
 
 def _point(match: re.Match[str]) -> str:

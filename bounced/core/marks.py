@@ -1,6 +1,6 @@
 """The marks by which a person, too, knows a report: sentences and lines, as data (`notices.toml`).
 
-A mark has a role. `failed`, `delayed`, `delivered` and `autoreply` are sentences that say what a mail is about;
+A mark has a role. `failed`, `delayed`, `delivered`, `autoreply` and `feedback` are sentences that say what a mail is about;
 `copy` is the line after which the returned message is copied; `recipient` is a line that names a recipient
 that the report is about, with the address as its group; `bystander` is a line that names somebody else.
 A new server is a new entry with its own example, not code.
@@ -18,7 +18,8 @@ import re2
 from bounced.core import mailbox
 from bounced.core.text import fold
 
-ROLES = ("failed", "delayed", "delivered", "autoreply", "copy", "recipient", "bystander")
+SENTENCES = ("failed", "delayed", "delivered", "autoreply", "feedback")
+ROLES = (*SENTENCES, "copy", "recipient", "bystander")
 MAX_NOTICE = 65_536  # characters of a notice that are read
 MAX_LINE = 1_000  # characters of one line
 MAX_LINES = 2_000
@@ -47,9 +48,7 @@ class Marks:
 
     def __init__(self, marks: Iterable[Mark]) -> None:
         self.marks = tuple(marks)
-        self._sentences = _Set(
-            [m for m in self.marks if m.role in ("failed", "delayed", "delivered", "autoreply")]
-        )
+        self._sentences = _Set([m for m in self.marks if m.role in SENTENCES])
         self._copies = _Set([m for m in self.marks if m.role == "copy"])
         self._lines = _Set([m for m in self.marks if m.role in ("recipient", "bystander")])
         self._recipients = {m.id: _compile(m) for m in self.marks if m.role == "recipient"}

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import dedent
 
 from bounced.core.marks import Marks
 from bounced.core.mime import Headers, Part, header_of, parse
@@ -44,8 +45,8 @@ class ReturnedMail:
     texts: tuple[Part, ...]
     statuses: tuple[str, ...]
     feedback: str | None
-    inner: Part | None  # the first message inside
     marks: Marks
+    _inner: Part | None = None
     _returned: Headers | None = None
 
     @cached_property
@@ -65,9 +66,15 @@ class ReturnedMail:
         """The header of the returned message, from a part of its own or from below the notice."""
         if self._returned is not None:
             return self._returned
-        copy = self._cut[1]
-        header = header_of(copy) if copy else None
-        return header if header else None
+        return self.inner.headers if self.inner is not None and self.inner.headers else None
+
+    @cached_property
+    def inner(self) -> Part | None:
+        """The first message inside: a part of its own, else what is copied below the notice."""
+        if self._inner is not None:
+            return self._inner
+        copy = dedent(self._cut[1]).lstrip("\n>")
+        return parse(copy.encode("utf-8", "replace")) if copy else None
 
     @cached_property
     def fields_in_text(self) -> str | None:
@@ -111,9 +118,13 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
             returned = part.headers  # a returned message whose own header took the place of the part's
         elif returned is None and texts and _is_header(part):
             returned = header_of(part.text)
-        elif returned is None and kind.startswith(("text/", "message/")) and len(texts) < MAX_TEXTS:
+        elif (
+            returned is None
+            and kind.startswith(("text/", "message/", "multipart/"))
+            and len(texts) < MAX_TEXTS
+        ):
             texts.append(part)
-    return ReturnedMail(root.headers, tuple(texts), tuple(statuses), feedback, inner, marks, returned)
+    return ReturnedMail(root.headers, tuple(texts), tuple(statuses), feedback, marks, inner, returned)
 
 
 def _is_header(part: Part) -> bool:
@@ -121,7 +132,7 @@ def _is_header(part: Part) -> bool:
 
 
 def _leaves(part: Part, depth: int) -> Iterator[Part]:
-    if not part.is_multipart:
+    if not part.children:  # of a multipart too: one whose delimiters are gone is text
         yield part
     elif part.content_type == "multipart/alternative":
         yield from _preferred(part, depth)

@@ -170,9 +170,7 @@ class Part:
         if named:
             return named.rstrip().encode("utf-8", "replace")
         # Lenient: some gateways lose the parameter; the first line that could be a delimiter is one.
-        guess = re.compile(rb"^--([^\s-][^\n]{0,70})$", re.MULTILINE).search(
-            self._data, self._start, self._end
-        )
+        guess = re.compile(rb"^--(\S[^\n]{0,70})$", re.MULTILINE).search(self._data, self._start, self._end)
         return guess[1].rstrip() if guess else b""
 
 

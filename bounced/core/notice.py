@@ -27,6 +27,8 @@ _DAEMON = re.compile(
 _REPLIED = re.compile(r"\s*(re|aw|sv|antw|vs|odp)\s*:", re.IGNORECASE)
 # Mailboxes that speak for a server: never the recipient, when a sentence names somebody else too.
 _SERVER_MAILBOX = re.compile(r"(mailer-daemon|postmaster|abuse|support|no-?reply)@", re.IGNORECASE)
+# The null reverse-path of RFC 5321 section 4.5.5, as delivery agents write it down.
+_NULL_PATHS = ("", "<>", "<MAILER-DAEMON>", "MAILER-DAEMON")
 # What may stand before an address that a line is about: bullets, quotes, arrows, a count.
 _BULLET = re.compile(r"^[\s>*•·|-]*(?:\d{1,3}[.)]\s+)?")
 # What follows it, when the line is about the address and not about something that the address did.
@@ -38,7 +40,7 @@ _ABOUT = re.compile(
 # SendGrid's queue and others write a label and an id before the address: "jane:000042:<jane@example.org> : ..."
 _LABELLED = re.compile(r"^[\w.+-]{1,64}:\d{1,12}:(?=<)")
 _GENERATED = re.compile(
-    r"\((?:generated|expanded|forwarded) from ([^()]{3,320})\)|\(originally? (?:to )?([^()]{3,320})\)"
+    r"\b(?:(?:generated|expanded|forwarded) (?:from|by)|originally to) ([^()\s]{3,320})", re.IGNORECASE
 )
 _SEPARATOR = re.compile(r"^\s*[-=_*#|+~]{4,}")
 # An SMTP reply in running text: a code, then a status or a word that is no unit.
@@ -75,8 +77,6 @@ def read(mail: ReturnedMail, marks: Marks) -> Report | None:
     for address in mailbox.find_all(mail.headers.get("x-failed-recipients")):
         if not any(same(address, m.address) or same(address, m.original) for m in mentions):
             mentions.append(_Mention(address))
-    if not mentions:
-        mentions = [_Mention(address) for address in _only_recipient(mail.returned)]
     alone = len({m.address.lower() for m in mentions}) == 1
     recipients = tuple(_recipient(group, notice if alone else "", action) for group in _grouped(mentions))
     return Report(kind=kind, recipients=recipients, source=SOURCE)
@@ -113,10 +113,7 @@ def _kind(mail: ReturnedMail, notice: str, subject: str, marks: Marks) -> Kind |
         + 2 * daemon
         + 2 * bool(heading & {"failed", "delayed", "delivered"})
         + 2 * bool(said & {"failed", "delayed", "delivered"})
-        + (
-            mail.headers.get("return-path").strip(" <>").upper() in ("", "MAILER-DAEMON")
-            and "return-path" in mail.headers
-        )
+        + 2 * ("return-path" in mail.headers and mail.headers.get("return-path").upper() in _NULL_PATHS)
         + (mail.headers.get("auto-submitted").lower() not in ("", "no"))
         + (mail.returned is not None)
         + (_REPLY.search(notice) is not None)
@@ -153,7 +150,7 @@ def _mentions(lines: list[str], headers: Headers, marks: Marks) -> list[_Mention
             continue
         generated = _GENERATED.search(line)
         if generated and current is not None:
-            current.original = mailbox.find(generated[1] or generated[2])
+            current.original = mailbox.find(generated[1])
         if _SEPARATOR.match(line):
             current = None
             since = []
@@ -222,11 +219,3 @@ def _reply_in(text: str) -> str:
 
 def _paragraphs(text: str) -> str | None:
     return " ".join(text.split())[:MAX_TEXT].strip(" .:-()[]") or None
-
-
-def _only_recipient(returned: Headers | None) -> list[str]:
-    """The recipient of the returned mail, when it had but one: nobody else can be meant."""
-    if returned is None:
-        return []
-    addresses = mailbox.find_all(returned.get("to")) + mailbox.find_all(returned.get("cc"))
-    return addresses if len(addresses) == 1 else []

@@ -18,7 +18,17 @@ from bounced.core import heuristics, mailbox, message, notice, notification, rec
 from bounced.core.classify import classify
 from bounced.core.marks import Marks
 from bounced.core.message import ReturnedMail
-from bounced.core.model import Action, Category, Classification, Kind, Reading, RecipientReport, Report, Severity, Verdict
+from bounced.core.model import (
+    Action,
+    Category,
+    Classification,
+    Kind,
+    Reading,
+    RecipientReport,
+    Report,
+    Severity,
+    Verdict,
+)
 from bounced.core.policy import Policy
 from bounced.core.recipients import Recipient
 from bounced.core.ruleset import Ruleset
@@ -45,11 +55,12 @@ def read(raw: bytes, knowledge: Knowledge, policy: Policy, *, max_recipients: in
     """Read one returned mail and judge each of its recipients, at most `max_recipients`."""
     mail = message.read(raw, knowledge.marks)
     found = _report(mail, knowledge.marks)
-    if found.kind is Kind.OTHER and mail.inner is not None:
-        # Forwarded by a person or a list: the report is the message inside. What is inside a report is not.
+    if not found.recipients and found.kind in (Kind.OTHER, Kind.BOUNCE) and mail.inner is not None:
+        # Forwarded by a person, a list or a gateway: the report is the message inside. A mail that names
+        # somebody as failed is a report itself, and what it returns is never believed.
         inner = message.of_part(mail.inner, knowledge.marks)
         wrapped = _report(inner, knowledge.marks)
-        if wrapped.kind is not Kind.OTHER:
+        if wrapped.recipients:
             mail, found = inner, wrapped
     found = _identified(found, mail)
     chosen, left_out = recipients.choose(found, max_recipients)
@@ -70,6 +81,8 @@ def _report(mail: ReturnedMail, marks: Marks) -> Report:
     found = notification.read(mail) or notice.read(mail, marks)
     if found is not None and found.recipients:
         return found
+    if found is None and "feedback" in marks.says(mail.headers.get("subject")):
+        return Report(Kind.FEEDBACK)
     if found is None and _is_autoreply(mail, marks):
         return Report(Kind.AUTOREPLY)
     return heuristics.read(mail) or found or Report(Kind.OTHER)
@@ -79,6 +92,10 @@ def _structured(fields: list[str], mail: ReturnedMail, marks: Marks) -> Report |
     """RFC 3464; None when no part names a recipient."""
     parts = [report.read(text) for text in fields]
     entries = [entry for part in parts for entry in part.recipients]
+    named = mailbox.find_all(mail.headers.get("x-failed-recipients"))
+    if len(entries) == len(named) == 1 and not _is_mailbox(entries[0]):
+        # Exim names a file or a pipe as the final recipient of local mail, and the address in its header.
+        entries = [replace(entries[0], original_recipient=named[0])]
     if not any(entry.final_recipient or entry.original_recipient for entry in entries):
         return None
     undecided = any(entry.action is None for entry in entries)
@@ -100,6 +117,10 @@ def _structured(fields: list[str], mail: ReturnedMail, marks: Marks) -> Report |
         source="delivery-status",
         problems=tuple(problem for part in parts for problem in part.problems),
     )
+
+
+def _is_mailbox(entry: RecipientReport) -> bool:
+    return any(address and "@" in address for address in (entry.original_recipient, entry.final_recipient))
 
 
 def _explained(entry: RecipientReport, doubt: Action, text: str, *, alone: bool) -> RecipientReport:
@@ -144,12 +165,21 @@ def _is_autoreply(mail: ReturnedMail, marks: Marks) -> bool:
 def _identified(found: Report, mail: ReturnedMail) -> Report:
     """The report with the identifiers that the mail around it carries."""
     returned = mail.returned
+    addressees = tuple(mailbox.find_all(f"{returned.get('to')} {returned.get('cc')}")) if returned else ()
+    recipients = found.recipients
+    if found.kind is Kind.BOUNCE and not recipients and len(addressees) == 1:
+        # The report names nobody, and the returned mail had one recipient: nobody else can be meant.
+        explanation = " ".join(mail.notice[:_EXPLANATION].split())
+        recipients = (
+            RecipientReport(final_recipient=addressees[0], action=Action.FAILED, explanation=explanation),
+        )
     return replace(
         found,
+        recipients=recipients,
         original_message_id=found.original_message_id
         or _message_id(returned.get("message-id") if returned else ""),
         own_message_id=_message_id(mail.headers.get("message-id")),
-        addressees=tuple(mailbox.find_all(f"{returned.get('to')} {returned.get('cc')}")) if returned else (),
+        addressees=addressees,
         arrival=found.arrival or _date(mail.headers.get("date")),
     )
 
