@@ -30,6 +30,7 @@ _STATUS = frozenset(
     ("message/delivery-status", "message/global-delivery-status", "message/delivery-status-report")
 )
 _FEEDBACK = frozenset(("message/feedback-report", "text/feedback-report"))
+_FEEDBACK_IN_TEXT = re.compile(r"^Feedback-Type[ \t]*:", re.MULTILINE | re.IGNORECASE)
 # Delivery-status fields that stand in plain text: forwarded by a mail reader, or by servers that know no MIME.
 _FIELDS_IN_TEXT = re.compile(r"^[ \t>]*(?:Final|Original)-Recipient[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _REPORTING_IN_TEXT = re.compile(r"^[ \t>]*Reporting-MTA[ \t]*:", re.MULTILINE | re.IGNORECASE)
@@ -44,8 +45,8 @@ class ReturnedMail:
     headers: Headers
     texts: tuple[Part, ...]
     statuses: tuple[str, ...]
-    feedback: str | None
     marks: Marks
+    _feedback: str | None = None
     _inner: Part | None = None
     _returned: Headers | None = None
 
@@ -55,6 +56,13 @@ class ReturnedMail:
         if len(_QUOTED.findall(text)) * 2 > text.count("\n"):
             text = _QUOTED.sub("", text)  # forwarded by a person, who quoted all of it
         return self.marks.cut(text)
+
+    @cached_property
+    def feedback(self) -> str | None:
+        """The fields of an abuse complaint, RFC 5965 section 2, from a part of their own or in the notice."""
+        if self._feedback is None and not self.statuses and _FEEDBACK_IN_TEXT.search(self.notice):
+            return self.notice
+        return self._feedback
 
     @property
     def notice(self) -> str:
@@ -124,7 +132,7 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
             and len(texts) < MAX_TEXTS
         ):
             texts.append(part)
-    return ReturnedMail(root.headers, tuple(texts), tuple(statuses), feedback, marks, inner, returned)
+    return ReturnedMail(root.headers, tuple(texts), tuple(statuses), marks, feedback, inner, returned)
 
 
 def _is_header(part: Part) -> bool:

@@ -40,6 +40,7 @@ _AUTOREPLY_FIELDS = (
     "x-auto-response-suppress",
     "x-apple-action",
 )
+_COMPLAINT_FIELDS = ("x-arf", "x-xarf")  # the elder formats of abuse complaints
 _EXPLANATION = 2_000
 
 
@@ -72,6 +73,8 @@ def _report(mail: ReturnedMail, marks: Marks) -> Report:
     """What the mail reports, by the most trustworthy form that it has."""
     if mail.feedback is not None:
         return _feedback(mail.feedback)
+    if any(name in mail.headers for name in _COMPLAINT_FIELDS):
+        return Report(Kind.FEEDBACK)
     fields = [*mail.statuses]
     if not fields and (in_text := mail.fields_in_text):
         fields = [in_text]
