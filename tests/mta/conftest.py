@@ -1,7 +1,8 @@
-"""Runs each mail server once in a session, skips what is not installed, and fails instead when that is required."""
+"""Runs each mail server once in a session; what is not installed is skipped, or fails when it is required."""
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 
@@ -34,13 +35,14 @@ class Seen:
 
 @pytest.fixture(scope="session")
 def see(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[type[MailServer]], Seen]]:
-    """Run a mail server against the daemon and a sink, unless it has run in this session."""
-    with ExitStack() as stack:
+    """Run a mail server against the daemon and a sink, once in a session, and tell what came of it."""
+    with ExitStack() as stack, ThreadPoolExecutor() as runs:
 
-        @cache
-        def seen(server: type[MailServer]) -> Seen:
+        def start(server: type[MailServer]) -> Seen:
             daemon = stack.enter_context(Daemon(tmp_path_factory.mktemp(server.name)))
             with Sink() as sink:
                 return Seen(daemon, sink, run(server, [daemon, sink]))
 
-        yield seen
+        # A future keeps a failure, too: the next test fails with it at once.
+        started = cache(lambda server: runs.submit(start, server))
+        yield lambda server: started(server).result()
