@@ -1,0 +1,184 @@
+"""A store that is down, frozen or refuses: one error, its cause in words, nothing half done."""
+
+import asyncio
+import contextlib
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from redis.exceptions import ResponseError
+
+from bounced.core.policy import Policy, Result
+from bounced.store import Store, StoreUnavailable
+from bounced.store.commit import QUEUE
+from tests.redis_server import wait_for
+from tests.store.test_store import HARD, HASH, JANE, hard, soft
+
+
+async def opened(url):
+    return await Store.open(url, "bounced", Policy(), Path("unused"))
+
+
+async def cause(store, *changes):
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.record(changes or [hard("m")])
+    return caught.value.cause
+
+
+def calls(client):
+    return client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+
+
+def test_a_frozen_store_changes_nothing_when_it_wakes_up(own_server):
+    async def scenario():
+        store = await opened(own_server.url)
+        await store.record([soft("m", "other@example.org")])
+        with own_server.client() as client:
+            before = calls(client)
+            own_server.freeze()
+            started = time.monotonic()
+            causes = await asyncio.gather(*(cause(store, hard(f"m{i}")) for i in range(3)))
+            assert set(causes) == {"no answer in time"}
+            assert time.monotonic() - started < 10
+            own_server.thaw()
+            wait_for(lambda: calls(client) > before)  # the late call has been made
+            assert client.exists(HASH, HARD) == 0
+        started = time.monotonic()
+        [outcome] = await store.record([hard("m0")])
+        assert time.monotonic() - started < 5
+        assert outcome.result is Result.NEW
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_was_restarted_is_found_again(own_server):
+    async def scenario():
+        store = await opened(own_server.url)
+        await store.record([soft("m0")])
+        own_server.kill()
+        assert "no connection" in await cause(store)
+        own_server.start()
+        started = time.monotonic()
+        [outcome] = await store.record([soft("m1")])
+        assert time.monotonic() - started < 5
+        await store.close()
+        return outcome
+
+    assert asyncio.run(scenario()).soft == 1  # this server kept nothing
+
+
+def out_of_memory(client, _):
+    client.config_set("maxmemory", "1")
+
+
+def replica(client, _):
+    client.replicaof("127.0.0.1", "1")
+
+
+def cannot_save(client, server):
+    client.config_set("save", "3600 1")
+    shutil.rmtree(server.directory)
+    with contextlib.suppress(ResponseError):
+        client.bgsave()
+    wait_for(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+
+def without_rights(client, _):
+    client.execute_command("ACL", "SETUSER", "default", "-evalsha")
+
+
+@pytest.mark.parametrize(
+    ("refuse", "word"),
+    [(out_of_memory, "OOM"), (replica, "READONLY"), (cannot_save, "MISCONF"), (without_rights, "NOPERM")],
+)
+def test_a_refusal_is_named_and_changes_nothing(own_server, refuse, word):
+    async def scenario():
+        store = await opened(own_server.url)
+        await store.ping()
+        with own_server.client() as client:
+            refuse(client, own_server)
+            assert word in await cause(store)
+            assert client.exists(HASH, HARD) == 0
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_memory_running_out_between_two_writes_is_made_good_later(own_server):
+    async def scenario():
+        store = await opened(own_server.url)
+        with own_server.client() as client:
+            client.set("bounced:events", "not a stream")
+            assert "WRONGTYPE" in await cause(store)
+            assert client.hget(HASH, "seen").endswith("h?")
+            client.delete("bounced:events")
+            [outcome] = await store.record([hard("m")])
+            assert outcome.result is Result.DUPLICATE
+            assert client.get(HARD) == client.hget(HASH, "hard_until")
+            assert client.xlen("bounced:events") == 1
+            assert client.hget(HASH, "seen").endswith("h.")
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("credentials", ["", ":wrong-secret@", "nobody:wrong-secret@"])
+def test_a_refused_password_is_named_but_not_told(own_server, credentials):
+    with own_server.client() as client:
+        client.config_set("requirepass", "right-secret")
+
+    async def scenario():
+        store = await opened(own_server.url.replace("redis://", f"redis://{credentials}"))
+        said = await cause(store)
+        await store.close()
+        return said
+
+    said = asyncio.run(scenario())
+    assert "authentication refused" in said
+    assert "secret" not in said
+
+
+def test_a_store_that_cannot_keep_up_refuses_at_once(own_server):
+    async def scenario():
+        store = await opened(own_server.url)
+        await store.ping()
+        own_server.freeze()
+        changes = [soft("m", f"a{i}@example.org") for i in range(QUEUE)]
+        waiting = asyncio.create_task(store.record(changes))
+        await asyncio.sleep(0)
+        assert "cannot keep up" in await cause(store)
+        own_server.thaw()
+        with contextlib.suppress(StoreUnavailable):
+            await waiting
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_caller_that_goes_away_takes_nobody_with_it(own_server):
+    async def scenario():
+        store = await opened(own_server.url)
+        gone = [asyncio.create_task(store.record([soft(f"m{i}")])) for i in range(3)]
+        stays = asyncio.create_task(store.record([soft("m", "joe@example.org")]))
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+        [outcome] = await stays
+        assert outcome.result is Result.NEW
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_reads_fail_with_the_same_error(own_server):
+    async def scenario():
+        store = await opened(own_server.url)
+        own_server.kill()
+        for read in (store.ping(), store.lookup(JANE), store.check([JANE])):
+            with pytest.raises(StoreUnavailable, match="no connection"):
+                await read
+        await store.close()
+
+    asyncio.run(scenario())

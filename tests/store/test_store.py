@@ -1,0 +1,233 @@
+"""What senders and the daemon rely on, on a real server."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bounced.core.model import Category
+from bounced.core.policy import Change, Period, Policy, Result, State, What
+from bounced.store import Store, StoreUnavailable
+from bounced.store.store import FOR_EVER
+
+JANE = "jane@example.org"
+HASH, HARD = f"bounced:addr:{JANE}", f"bounced:hard:{JANE}"
+
+
+def soft(message, address=JANE, **fields):
+    return Change(address, What.SOFT, message, category=Category.FULL_MAILBOX, status="4.2.2", **fields)
+
+
+def hard(message, address=JANE, **fields):
+    return Change(address, What.HARD, message, category=Category.INVALID_MAILBOX, status="5.1.1", **fields)
+
+
+def use(server, scenario, policy=None):
+    """Run `scenario(store)` on a store that is closed afterwards."""
+
+    async def run():
+        store = await Store.open(server.url, "bounced", policy or Policy(), Path("unused"))
+        try:
+            return await scenario(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def record_each(*changes):
+    async def scenario(store):
+        return [outcome for change in changes for outcome in await store.record([change])]
+
+    return scenario
+
+
+def test_five_soft_bounces_are_hard_for_exactly_six_calendar_months(server, redis):
+    *earlier, last = use(server, record_each(*(soft(f"m{i}") for i in range(5))))
+    assert [outcome.soft for outcome in earlier] == [1, 2, 3, 4]
+    assert last.after is State.HARD
+    assert redis.exists(HARD) == 1
+    until = int(redis.get(HARD))
+    assert redis.expiretime(HARD) == until == int(redis.hget(HASH, "hard_until")) == redis.expiretime(HASH)
+    now = redis.time()[0]
+    assert until in {Period(months=6).after(now - lag) for lag in range(5)}
+    months = (datetime.fromtimestamp(until, UTC).month - datetime.fromtimestamp(now, UTC).month) % 12
+    assert months in {5, 6}  # 5 only when a shorter month clipped the day
+    assert redis.hmget(HASH, "soft", "reason", "soft_total") == ["0", "soft-limit", "5"]
+
+
+def test_four_soft_bounces_and_a_delivery_leave_nothing_in_the_way(server, redis):
+    async def scenario(store):
+        await store.record([soft(f"m{i}") for i in range(4)])
+        assert redis.hget(HASH, "soft") == "4"
+        await store.delivered([JANE, "never@example.org"])
+        assert redis.hget(HASH, "soft") == "0"
+        await store.record([soft("m4")])
+        return await store.check([JANE])
+
+    assert use(server, scenario) == [None]
+    assert redis.exists(HARD) == 0
+    assert redis.exists("bounced:addr:never@example.org") == 0
+
+
+def test_a_sender_breaks_the_row_with_hdel(server, redis):
+    async def scenario(store):
+        await store.record([soft(f"m{i}") for i in range(4)])
+        redis.hdel(HASH, "soft")
+        return await store.record([soft("m4")])
+
+    assert use(server, scenario)[0].soft == 1
+
+
+def test_the_same_report_a_hundred_times_over_ten_callers_counts_once(server, redis):
+    async def scenario(store):
+        other = await Store.open(server.url, "bounced", Policy(), Path("unused"))
+        callers = [store.record([soft("m")]) for _ in range(50)] + [
+            other.record([soft("m")]) for _ in range(50)
+        ]
+        outcomes = [outcome for [outcome] in await asyncio.gather(*callers)]
+        await other.close()
+        return outcomes
+
+    outcomes = use(server, scenario)
+    assert sorted(outcome.result for outcome in outcomes) == [Result.DUPLICATE] * 99 + [Result.NEW]
+    assert redis.hmget(HASH, "soft", "soft_total") == ["1", "1"]
+
+
+def test_one_report_may_name_a_recipient_twice(server, redis):
+    outcomes = use(server, lambda store: store.record([hard("m"), hard("m"), hard("m", "joe@example.org")]))
+    assert [outcome.result for outcome in outcomes] == [Result.NEW, Result.DUPLICATE, Result.NEW]
+    assert redis.xlen("bounced:events") == 2
+
+
+def test_what_is_known_can_be_looked_up(server):
+    async def scenario(store):
+        await store.record([hard("m", diagnostic="550 5.1.1 user unknown", remote_mta="mx.example.org")])
+        return await store.lookup(JANE), await store.lookup("never@example.org")
+
+    known, unknown = use(server, scenario)
+    assert (known.reason, known.status, known.diagnostic) == (
+        "invalid-mailbox",
+        "5.1.1",
+        "550 5.1.1 user unknown",
+    )
+    assert (known.hard_total, known.remote_mta, len(known.seen)) == (1, "mx.example.org", 1)
+    assert known.expires_at == known.hard_until
+    assert unknown is None
+
+
+def test_a_soft_bounce_is_forgotten_after_the_hard_expiry(server, redis):
+    use(server, record_each(soft("m")), policy=Policy(hard_expiry=Period(days=10)))
+    assert 10 * 86400 - 60 < redis.ttl(HASH) <= 10 * 86400
+
+
+def test_check_answers_for_many_addresses_in_order(server, redis):
+    async def scenario(store):
+        await store.suppress("a5@example.org", until=4_000_000_000, reason="asked us to")
+        redis.set("bounced:hard:a6@example.org", "by another hand")
+        return await store.check([f"a{i}@example.org" for i in range(2500)])
+
+    answers = use(server, scenario)
+    assert {i: until for i, until in enumerate(answers) if until is not None} == {
+        5: 4_000_000_000,
+        6: FOR_EVER,
+    }
+
+
+def test_release_lifts_the_suppression_and_the_row(server, redis):
+    async def scenario(store):
+        await store.record([hard("m")])
+        await store.release(JANE)
+        await store.record([hard("m")])
+        return await store.check([JANE])
+
+    assert use(server, scenario) == [None]
+    assert redis.exists(HARD) == 0
+    assert redis.hmget(HASH, "hard_until", "reason") == [None, None]
+
+
+def test_release_removes_a_key_without_a_record(server, redis):
+    redis.set(HARD, 4_000_000_000)
+    assert use(server, lambda store: store.release(JANE)).result is Result.UNCHANGED
+    assert redis.exists(HARD) == 0
+
+
+def test_keys_hold_no_blank_and_no_control_character(server, redis):
+    strange = ['"a b\x00\r\n\u2028"@example.org', "x" * 400 + "@example.org", "jos\u00e9@example.org"]
+    use(server, lambda store: store.record([hard("m", address) for address in strange]))
+    assert sorted(redis.keys("bounced:hard:*")) == [
+        'bounced:hard:"a%20b%00%0D%0A%E2%80%A8"@example.org',
+        "bounced:hard:jos\u00e9@example.org",
+        "bounced:hard:~sha256:a640eddd6bf3c0033d5e4e2b81405b1766f3b315ed6c3ad37372d728c65ce25e",
+    ]
+
+
+def test_each_change_is_an_event_and_each_bounce_a_count(server, redis):
+    async def scenario(store):
+        await store.record([soft("m1"), soft("m1"), hard("m2")])
+        await store.release(JANE)
+
+    use(server, scenario)
+    events = [fields for _, fields in redis.xrange("bounced:events")]
+    assert [(e["what"], e["state"], e["category"]) for e in events] == [
+        ("soft", "active", "full-mailbox"),
+        ("hard", "hard", "invalid-mailbox"),
+        ("release", "active", ""),
+    ]
+    [stats] = redis.keys("bounced:stats:*")
+    assert redis.hgetall(stats) == {
+        "full-mailbox": "1",
+        "full-mailbox:example.org": "1",
+        "invalid-mailbox": "1",
+        "invalid-mailbox:example.org": "1",
+    }
+    assert redis.ttl(stats) > 399 * 86400
+
+
+def test_a_record_that_somebody_broke_fails_alone(server, redis):
+    redis.set("bounced:addr:broken@example.org", "a string")
+
+    async def scenario(store):
+        return await asyncio.gather(
+            store.record([soft("m", "broken@example.org")]), store.record([soft("m")]), return_exceptions=True
+        )
+
+    broken, fine = use(server, scenario)
+    assert isinstance(broken, StoreUnavailable)
+    assert "WRONGTYPE" in broken.cause
+    assert fine[0].result is Result.NEW
+
+
+def test_a_server_that_forgot_the_scripts_gets_them_again(server, redis):
+    async def scenario(store):
+        await store.record([soft("m1")])
+        redis.script_flush()
+        return await store.record([soft("m2")])
+
+    assert use(server, scenario)[0].soft == 2
+
+
+def test_many_callers_share_pipelines(server):
+    async def scenario(store):
+        started = time.monotonic()
+        await asyncio.gather(*(store.record([soft("m", f"a{i}@example.org")]) for i in range(2000)))
+        return time.monotonic() - started
+
+    assert use(server, scenario) < 5
+
+
+@pytest.mark.parametrize("url", ["http://example.org", "example.org", "redis+cluster://example.org", ""])
+def test_what_is_no_url_of_a_store_is_refused(url):
+    with pytest.raises(ValueError, match="redis://"):
+        asyncio.run(Store.open(url, "bounced", Policy(), Path("unused")))
+
+
+def test_the_url_is_shown_without_its_secret():
+    async def url():
+        return (
+            await Store.open("redis://u:secret@db.example.org:6390/2?ssl=x", "b", Policy(), Path("unused"))
+        ).url
+
+    assert asyncio.run(url()) == "redis://db.example.org:6390/2"
