@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from redis import Redis
-from redis.exceptions import BusyLoadingError, ConnectionError
+from redis.exceptions import RedisError
 
 from bounced.store.embedded import binary
 
@@ -52,7 +52,7 @@ class RedisServer:
         try:
             with self.client() as client:
                 return bool(client.ping())
-        except (ConnectionError, BusyLoadingError):
+        except RedisError:  # not there yet, or loading
             return False
 
     def freeze(self) -> None:

@@ -269,7 +269,7 @@ def _count(record: Record, decision: Decision) -> Record:
 
 def _suppress(record: Record, decision: Decision) -> Record:
     if decision.until > (record.hard_until or 0):
-        record = replace(record, hard_until=decision.until, reason=decision.reason)
+        record = replace(record, hard_until=decision.until, reason=decision.reason or None)
     return _kept(replace(record, soft=0), decision)
 
 

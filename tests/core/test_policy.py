@@ -12,7 +12,6 @@ from bounced.core.policy import (
     Effect,
     Period,
     Policy,
-    Record,
     Result,
     State,
     What,
