@@ -17,7 +17,7 @@ REDIS = shutil.which("redis-server")
 BINARIES = {"valkey": binary(), **({"redis": REDIS} if REDIS else {})}
 
 
-def wait_for(what, seconds=10.0):
+def wait_for(what, seconds=10.0) -> None:
     """Poll until `what()` is true; fail when it does not become so in time."""
     deadline = time.monotonic() + seconds
     while not what():

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ NOW = int(datetime(2026, 8, 31, 12, 30, tzinfo=UTC).timestamp())
 END = int(datetime(2027, 2, 28, 12, 30, tzinfo=UTC).timestamp())  # six calendar months later
 
 
-def play(*changes, policy=POLICY, now=NOW, record=None):
+def play(*changes, policy=POLICY, now=NOW, record=None) -> Any:
     """Apply changes one after the other; return the record and the last outcome."""
     outcome = None
     for change in changes:
@@ -32,15 +33,15 @@ def play(*changes, policy=POLICY, now=NOW, record=None):
     return record, outcome
 
 
-def soft(message, **fields):
+def soft(message, **fields) -> Change:
     return Change("jane@example.org", What.SOFT, message, category=Category.FULL_MAILBOX, **fields)
 
 
-def hard(message, **fields):
+def hard(message, **fields) -> Change:
     return Change("jane@example.org", What.HARD, message, category=Category.INVALID_MAILBOX, **fields)
 
 
-def delivered(message="", **fields):
+def delivered(message="", **fields) -> Change:
     return Change("jane@example.org", What.DELIVERED, message, **fields)
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -23,6 +24,7 @@ REPORT = [Change(JANE, What.HARD, "m")]
 DAEMON = """
 import asyncio, sys
 from pathlib import Path
+from typing import Any
 from bounced.core.policy import Change, Policy, What
 from bounced.store import Store
 
@@ -36,20 +38,20 @@ asyncio.run(main())
 """
 
 
-async def opened(state_dir):
+async def opened(state_dir) -> Store:
     return await Store.open("embedded", "bounced", Policy(), state_dir)
 
 
-def client(url):
+def client(url) -> Redis:
     return Redis.from_url(url, decode_responses=True, protocol=2)
 
 
-def pid_of(url):
+def pid_of(url) -> int:
     with client(url) as redis:
-        return redis.info("server")["process_id"]
+        return int(redis.info("server")["process_id"])
 
 
-def lives(state_dir):
+def lives(state_dir) -> bool:
     """Whether a server works on these data: it holds the lock."""
     descriptor = os.open(state_dir / "valkey" / "server.lock", os.O_RDWR)
     try:
@@ -65,7 +67,7 @@ def lives(state_dir):
 def state_dir(tmp_path):
     yield tmp_path
 
-    async def stop():
+    async def stop() -> None:
         await (await opened(tmp_path)).close()
 
     if (tmp_path / "valkey" / "server.lock").exists() and lives(tmp_path):
@@ -73,12 +75,12 @@ def state_dir(tmp_path):
 
 
 def test_data_survive_a_restart_and_the_server_leaves_with_its_last_user(state_dir):
-    async def first():
+    async def first() -> None:
         store = await opened(state_dir)
         await store.record(REPORT)
         await store.close()
 
-    async def second():
+    async def second() -> None:
         daemon, command = await opened(state_dir), await opened(state_dir)
         assert daemon.url == command.url
         [until] = await daemon.check([JANE])
@@ -94,7 +96,7 @@ def test_data_survive_a_restart_and_the_server_leaves_with_its_last_user(state_d
 
 
 def test_data_are_private_and_safe_on_disk(state_dir):
-    async def scenario():
+    async def scenario() -> Any:
         store = await opened(state_dir)
         with client(store.url) as redis:
             settings = redis.config_get("append*", "maxmemory-policy", "bind", "save", "dir")
@@ -115,12 +117,13 @@ def test_data_are_private_and_safe_on_disk(state_dir):
 def test_the_server_of_a_killed_daemon_is_adopted(state_dir):
     command = [sys.executable, "-c", DAEMON, str(state_dir)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stdout is not None
         url = daemon.stdout.readline().strip()
         server = pid_of(url)
         assert os.getsid(server) != os.getsid(daemon.pid)  # Ctrl-C does not reach it
         daemon.kill()
 
-    async def scenario():
+    async def scenario() -> None:
         store = await opened(state_dir)
         assert (store.url, pid_of(store.url)) == (url, server)
         assert (await store.record(REPORT))[0].result is Result.DUPLICATE
@@ -131,7 +134,7 @@ def test_the_server_of_a_killed_daemon_is_adopted(state_dir):
 
 
 def test_what_was_confirmed_survives_the_death_of_the_server(state_dir):
-    async def scenario():
+    async def scenario() -> None:
         store = await opened(state_dir)
         watch = asyncio.create_task(store.watch())
         await store.record(REPORT)
@@ -155,7 +158,7 @@ def test_what_was_confirmed_survives_the_death_of_the_server(state_dir):
 def test_a_server_that_is_only_stopped_is_left_alone(state_dir, monkeypatch):
     monkeypatch.setattr("bounced.store.commit.COMMIT_SECONDS", 1.5)
 
-    async def scenario():
+    async def scenario() -> None:
         store = await opened(state_dir)
         watch = asyncio.create_task(store.watch())
         server = pid_of(store.url)
@@ -172,7 +175,7 @@ def test_a_server_that_is_only_stopped_is_left_alone(state_dir, monkeypatch):
 
 
 def test_a_port_that_others_took_is_left_to_them(state_dir):
-    async def url():
+    async def url() -> str:
         store = await opened(state_dir)
         await store.record(REPORT)
         await store.close()
@@ -184,7 +187,7 @@ def test_a_port_that_others_took_is_left_to_them(state_dir):
 
 
 def test_the_port_used_last_is_preferred(state_dir):
-    async def url():
+    async def url() -> str:
         store = await opened(state_dir)
         await store.close()
         return store.url
@@ -197,7 +200,7 @@ def test_somebody_elses_server_on_our_port_is_neither_used_nor_stopped(state_dir
     (state_dir / "valkey").mkdir()
     (state_dir / "valkey" / "server.lock").write_text(str(foreign.port))
 
-    async def scenario():
+    async def scenario() -> None:
         store = await opened(state_dir)
         assert store.url != foreign.url
         await store.record(REPORT)
@@ -210,7 +213,7 @@ def test_somebody_elses_server_on_our_port_is_neither_used_nor_stopped(state_dir
 
 
 def test_a_race_of_starters_starts_one_server(state_dir):
-    async def scenario():
+    async def scenario() -> None:
         stores = await asyncio.gather(*(opened(state_dir) for _ in range(5)))
         assert len({store.url for store in stores}) == 1
         await asyncio.gather(*(store.close() for store in stores))
@@ -220,7 +223,7 @@ def test_a_race_of_starters_starts_one_server(state_dir):
 
 
 def test_a_half_written_append_only_file_is_read_up_to_there(state_dir):
-    async def record():
+    async def record() -> Result:
         store = await opened(state_dir)
         [outcome] = await store.record(REPORT)
         await store.close()

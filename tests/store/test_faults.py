@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.exceptions import ResponseError
@@ -16,22 +17,22 @@ from tests.redis_server import wait_for
 from tests.store.test_store import HARD, HASH, JANE, hard, soft
 
 
-async def opened(url):
+async def opened(url) -> Store:
     return await Store.open(url, "bounced", Policy(), Path("unused"))
 
 
-async def cause(store, *changes):
+async def cause(store, *changes) -> str:
     with pytest.raises(StoreUnavailable) as caught:
         await store.record(changes or [hard("m")])
     return caught.value.cause
 
 
-def calls(client):
-    return client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+def calls(client) -> int:
+    return int(client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
 def test_a_frozen_store_changes_nothing_when_it_wakes_up(own_server):
-    async def scenario():
+    async def scenario() -> None:
         store = await opened(own_server.url)
         await store.record([soft("m", "other@example.org")])
         with own_server.client() as client:
@@ -54,7 +55,7 @@ def test_a_frozen_store_changes_nothing_when_it_wakes_up(own_server):
 
 
 def test_a_server_that_was_restarted_is_found_again(own_server):
-    async def scenario():
+    async def scenario() -> Any:
         store = await opened(own_server.url)
         await store.record([soft("m0")])
         own_server.kill()
@@ -94,7 +95,7 @@ def without_rights(client, _):
     [(out_of_memory, "OOM"), (replica, "READONLY"), (cannot_save, "MISCONF"), (without_rights, "NOPERM")],
 )
 def test_a_refusal_is_named_and_changes_nothing(own_server, refuse, word):
-    async def scenario():
+    async def scenario() -> None:
         store = await opened(own_server.url)
         await store.ping()
         with own_server.client() as client:
@@ -107,7 +108,7 @@ def test_a_refusal_is_named_and_changes_nothing(own_server, refuse, word):
 
 
 def test_memory_running_out_between_two_writes_is_made_good_later(own_server):
-    async def scenario():
+    async def scenario() -> None:
         store = await opened(own_server.url)
         with own_server.client() as client:
             client.set("bounced:events", "not a stream")
@@ -129,7 +130,7 @@ def test_a_refused_password_is_named_but_not_told(own_server, credentials):
     with own_server.client() as client:
         client.config_set("requirepass", "right-secret")
 
-    async def scenario():
+    async def scenario() -> Any:
         store = await opened(own_server.url.replace("redis://", f"redis://{credentials}"))
         said = await cause(store)
         await store.close()
@@ -141,7 +142,7 @@ def test_a_refused_password_is_named_but_not_told(own_server, credentials):
 
 
 def test_a_store_that_cannot_keep_up_refuses_at_once(own_server):
-    async def scenario():
+    async def scenario() -> None:
         store = await opened(own_server.url)
         await store.ping()
         own_server.freeze()
@@ -158,7 +159,7 @@ def test_a_store_that_cannot_keep_up_refuses_at_once(own_server):
 
 
 def test_a_caller_that_goes_away_takes_nobody_with_it(own_server):
-    async def scenario():
+    async def scenario() -> None:
         store = await opened(own_server.url)
         gone = [asyncio.create_task(store.record([soft(f"m{i}")])) for i in range(3)]
         stays = asyncio.create_task(store.record([soft("m", "joe@example.org")]))
@@ -173,7 +174,7 @@ def test_a_caller_that_goes_away_takes_nobody_with_it(own_server):
 
 
 def test_reads_fail_with_the_same_error(own_server):
-    async def scenario():
+    async def scenario() -> None:
         store = await opened(own_server.url)
         own_server.kill()
         for read in (store.ping(), store.lookup(JANE), store.check([JANE])):

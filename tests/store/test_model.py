@@ -6,12 +6,13 @@ import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bounced.core.model import Category
-from bounced.core.policy import Change, Period, Policy, What, apply, decide
+from bounced.core.policy import Change, Outcome, Period, Policy, Record, What, apply, decide
 from bounced.store import Store
 from bounced.store.commit import Committer
 from bounced.store.layout import Keys, decision_arguments, read_record
@@ -40,9 +41,9 @@ class Step:
     days: int  # that pass before it
     daemon: int  # which of the two records it
     crash: bool  # the daemon dies after the hash was written; the sender comes again at the end
-    said: dict[str, str | None]
+    said: dict[str, Any]
 
-    def change(self, now):
+    def change(self, now) -> Change:
         command = self.what in {What.RELEASE, What.SUPPRESS}
         return Change(
             self.address,
@@ -78,15 +79,15 @@ steps = st.builds(
 class Game:
     """Two daemons on one server, and the model beside them."""
 
-    def __init__(self, redis, daemons):
+    def __init__(self, redis, daemons) -> None:
         self.redis = redis
         self.keys = Keys(f"t{next(prefixes)}")
         self.daemons = daemons
         self.committers = [Committer(daemon, self.keys, POLICY) for daemon in daemons]
-        self.model = {}
+        self.model: dict[str, Record | None] = {}
         self.now = redis.time()[0]
 
-    async def play(self, script):
+    async def play(self, script) -> None:
         crashed = []
         for step in script:
             self.now += step.days * DAY
@@ -102,13 +103,13 @@ class Game:
         for address in self.model:
             self.assert_keys_agree(address)
 
-    async def commit(self, change, daemon):
+    async def commit(self, change, daemon) -> None:
         expected = self.apply(change, daemon)
         [outcome] = await self.committers[daemon].commit([change])
         assert outcome == expected
         assert self.stored(change.address) == self.model[change.address]
 
-    async def crash(self, change, daemon):
+    async def crash(self, change, daemon) -> None:
         self.apply(change, daemon)
         deadline = await self.daemons[daemon].deadline_ms(asyncio.get_running_loop().time() + 5)
         arguments = decision_arguments(decide(change, POLICY, self.now))
@@ -116,18 +117,18 @@ class Game:
         await self.daemons[daemon].expect([("SCRIPT", "LOAD", RECORD.source), call])
         assert self.stored(change.address) == self.model[change.address]
 
-    def apply(self, change, daemon):
+    def apply(self, change, daemon) -> Outcome:
         self.daemons[daemon].pretended = self.now
         decision = decide(change, POLICY, self.now)
         self.model[change.address], outcome = apply(self.model.get(change.address), decision)
         return outcome
 
-    def stored(self, address):
+    def stored(self, address) -> Record | None:
         key = self.keys.record(address)
         fields = {name.encode(): value.encode() for name, value in self.redis.hgetall(key).items()}
         return read_record(fields, self.redis.expiretime(key)) if fields else None
 
-    def forget_what_has_expired(self):
+    def forget_what_has_expired(self) -> None:
         """Do what the server would do if time really passed; it has been told the right moment."""
         for address, record in self.model.items():
             if record is not None and record.expires_at <= self.now:
@@ -138,7 +139,7 @@ class Game:
                 assert self.redis.expiretime(self.keys.hard(address)) == int(until)
                 self.redis.delete(self.keys.hard(address))
 
-    def assert_keys_agree(self, address):
+    def assert_keys_agree(self, address) -> None:
         record = self.model[address]
         until = record.hard_until if record else None
         expected = str(until) if until is not None and until > self.now else None
@@ -146,14 +147,14 @@ class Game:
         assert_settled(self.redis, self.keys.record(address))
 
 
-def assert_settled(redis, key):
+def assert_settled(redis, key) -> None:
     assert "?" not in (redis.hget(key, "seen") or "")[12::13]
 
 
 @given(script=st.lists(steps, max_size=40))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_server_equals_the_model(server, redis, script):
-    async def play():
+    async def play() -> None:
         async with AsyncExitStack() as closing:
             daemons = [TravellingServer(server.url) for _ in range(2)]
             for daemon in daemons:
@@ -168,14 +169,14 @@ def test_two_daemons_and_an_operator_at_once_leave_keys_that_agree(server, redis
     addresses = [f"a{i}@example.org" for i in range(5)]
     chance = random.Random(5)
 
-    def anything(i):
+    def anything(i) -> Change:
         what = chance.choice(list(What))
         return Change(
             chance.choice(addresses), what, "" if what in {What.RELEASE, What.SUPPRESS} else f"m{i}",
             until=4_000_000_000 + i if what is What.SUPPRESS else None,
         )  # fmt: skip
 
-    async def race():
+    async def race() -> None:
         stores = [await Store.open(server.url, "bounced", Policy(), Path("unused")) for _ in range(3)]
         for _ in range(40):
             await asyncio.gather(*(store.record([anything(i)]) for i in range(10) for store in stores))

@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,18 +17,18 @@ JANE = "jane@example.org"
 HASH, HARD = f"bounced:addr:{JANE}", f"bounced:hard:{JANE}"
 
 
-def soft(message, address=JANE, **fields):
+def soft(message, address=JANE, **fields) -> Change:
     return Change(address, What.SOFT, message, category=Category.FULL_MAILBOX, status="4.2.2", **fields)
 
 
-def hard(message, address=JANE, **fields):
+def hard(message, address=JANE, **fields) -> Change:
     return Change(address, What.HARD, message, category=Category.INVALID_MAILBOX, status="5.1.1", **fields)
 
 
-def use(server, scenario, policy=None):
+def use(server, scenario, policy=None) -> Any:
     """Run `scenario(store)` on a store that is closed afterwards."""
 
-    async def run():
+    async def run() -> Any:
         store = await Store.open(server.url, "bounced", policy or Policy(), Path("unused"))
         try:
             return await scenario(store)
@@ -37,7 +38,7 @@ def use(server, scenario, policy=None):
     return asyncio.run(run())
 
 
-def record_each(*changes):
+def record_each(*changes) -> Any:
     async def scenario(store):
         return [outcome for change in changes for outcome in await store.record([change])]
 
@@ -225,7 +226,7 @@ def test_what_is_no_url_of_a_store_is_refused(url):
 
 
 def test_the_url_is_shown_without_its_secret():
-    async def url():
+    async def url() -> str:
         return (
             await Store.open("redis://u:secret@db.example.org:6390/2?ssl=x", "b", Policy(), Path("unused"))
         ).url
