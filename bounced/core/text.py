@@ -67,7 +67,7 @@ def mask(text: str) -> str:
     text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS))
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
     text = _CAMEL.sub(" ", text).translate(_HYPHENS).lower()
-    return " ".join(text.replace("e mail", "email").split())
+    return " ".join(f" {text}".replace(" e mail", " email").split())
 
 
 def _mask_word(word: str) -> str:
