@@ -85,6 +85,7 @@ class Postfix(MailServer):
         (self._config / "main.cf").write_text(main)
         (self._config / "master.cf").write_text(MASTER.format(port=self.port))
         (self.directory / "spool/etc/resolv.conf").write_text(f"nameserver {around.nameserver}\n")
+        self.run("/usr/sbin/postfix", "-c", self._config, "check")  # makes what is missing in the queue
 
     def commands(self) -> Sequence[Sequence[str | Path]]:
-        return [("/usr/sbin/postfix", "-c", self._config, "start-fg")]
+        return [("/usr/lib/postfix/sbin/master", "-c", self._config, "-d")]
