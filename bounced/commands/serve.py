@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bounced import daemon
 from bounced.commands import Exit, complain
-from bounced.settings import SettingsError, load
+from bounced.settings import SettingsError, load, mask
 from bounced.store import StoreUnavailable
 
 
@@ -43,5 +43,5 @@ def _how_to_show(args: argparse.Namespace) -> str:
     if args.config:
         words += ["--config", str(args.config)]
     for assignment in args.set:
-        words += ["--set", assignment]
+        words += ["--set", mask(assignment)]  # this is printed, and may end in a journal
     return shlex.join(words)

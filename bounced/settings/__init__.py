@@ -1,6 +1,6 @@
 """What the operator chose: read from TOML, the environment and the command line, checked as a whole."""
 
-from bounced.settings.load import DEFAULT_FILE, Effective, SettingsError, load, shown
+from bounced.settings.reading import DEFAULT_FILE, Effective, SettingsError, load, shown
 from bounced.settings.schema import Settings
 from bounced.settings.values import Endpoint, mask
 

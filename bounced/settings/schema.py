@@ -38,9 +38,9 @@ class Limits(Struct, frozen=True, kw_only=True):
 class Smtp(Struct, frozen=True, kw_only=True):
     """smtp: the listener."""
 
-    listen: Annotated[tuple[Endpoint, ...], Meta(description='a list such as ["0.0.0.0:25", "[::]:25"]')] = (
-        Endpoint("127.0.0.1", 2525),
-    )
+    listen: Annotated[
+        tuple[Endpoint, ...], Meta(min_length=1, description='a list such as ["0.0.0.0:25", "[::]:25"]')
+    ] = (Endpoint("127.0.0.1", 2525),)
     limits: Limits = Limits()
 
 

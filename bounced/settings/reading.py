@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from bounced.core.model import Category
 from bounced.core.policy import Period
@@ -208,7 +208,6 @@ def _read(annotation: Any, raw: object) -> Any:  # noqa: ANN401 - a type, and a 
     if get_origin(base) is tuple:
         # The environment and the command line write lists with commas; a file that does so is understood too.
         items = [item for item in raw.split(",") if item.strip()] if isinstance(raw, str) else raw
-        items = msgspec.convert(items, list[object])
-        msgspec.convert(len(items), Annotated[int, Meta(ge=1)])
+        items = msgspec.convert(items, Annotated[list[object], get_args(annotation)[1]])
         return tuple(_read(get_args(base)[0], item) for item in items)
     return msgspec.convert(raw, annotation, strict=False, dec_hook=lambda kind, given: kind(given))

@@ -1,0 +1,103 @@
+"""A Listener on a loop of its own, and a peer that speaks to it octet by octet."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bounced.intake import Arrival
+from bounced.listener import Listener
+
+Accept = Callable[[Arrival], Coroutine[None, None, str]]
+
+
+class Server:
+    """The listener under test, and what it was given."""
+
+    def __init__(self, accept: Accept | None, limits: dict[str, Any]) -> None:
+        self.arrivals: list[Arrival] = []
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+        async def collect(arrival: Arrival) -> str:
+            self.arrivals.append(arrival)
+            return "250 2.0.0 Noted" if accept is None else await accept(arrival)
+
+        async def start() -> int:
+            self.listener = Listener(collect, hostname="mx.example.com", **limits)
+            return await self.listener.listen("127.0.0.1", 0)
+
+        self.port = self.run(start())
+
+    def run(self, work: Coroutine[Any, Any, Any], timeout: float = 30) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+
+    def close(self) -> None:
+        self.run(self.listener.drain(5))
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
+    def connect(self, *, greet: bool = True) -> "Peer":
+        peer = Peer(self.port)
+        if greet:
+            assert peer.reply().startswith("220 mx.example.com ")
+            assert peer.ask("EHLO peer.example").startswith("250-mx.example.com")
+        return peer
+
+
+class Peer:
+    """The other side of one connection."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._file = self.socket.makefile("rb")
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def reply(self) -> str:
+        """Return one whole reply, "" when the connection has been closed."""
+        lines = []
+        while line := self._file.readline():
+            lines.append(line.decode("ascii").rstrip("\r\n"))
+            if line[3:4] != b"-":
+                break
+        return "\n".join(lines)
+
+    def ask(self, command: str | bytes) -> str:
+        """Send a command; return the reply."""
+        self.send((command.encode() if isinstance(command, str) else command) + b"\r\n")
+        return self.reply()
+
+    def start_data(self, recipient: str = "bounces@b.example") -> None:
+        assert self.ask("MAIL FROM:<>").startswith("250 ")
+        assert self.ask(f"RCPT TO:<{recipient}>").startswith("250 ")
+        assert self.ask("DATA").startswith("354 ")
+
+    def is_closed(self) -> bool:
+        """Read to the end; raises TimeoutError when there is none."""
+        while self._file.readline():
+            pass
+        return True
+
+
+@contextmanager
+def listening(accept: Accept | None = None, **limits: Any) -> Iterator[Server]:
+    """Run a listener that answers each message with `accept`."""
+    server = Server(accept, limits)
+    try:
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,107 @@
+"""What goes wrong on our side, or on theirs: nothing accepted is lost, nothing of ours is told."""
+
+import asyncio
+import inspect
+import threading
+
+import pytest
+from aiosmtpd.smtp import SMTP
+
+from bounced.listener import session
+from bounced.listener.session import Session
+from tests.listener.dialogue import listening
+
+
+def test_a_fault_of_ours_is_451_without_detail():
+    async def fail(_arrival):
+        raise RuntimeError("redis://:secret@host refused")
+
+    with listening(fail) as server, server.connect() as peer:
+        peer.start_data()
+        assert peer.ask("x\r\n.") == "451 4.3.0 Cannot take it now, try again later"
+        assert peer.ask("NOOP").startswith("250 ")
+
+
+@pytest.mark.parametrize("hang_up", ["close", "reset", "half-close"])
+def test_a_commit_is_finished_when_the_peer_hangs_up(hang_up):
+    committing, go_on, committed = threading.Event(), threading.Event(), threading.Event()
+
+    async def slowly(_arrival):
+        committing.set()
+        await asyncio.to_thread(go_on.wait)
+        committed.set()
+        return "250 2.0.0 Noted"
+
+    with listening(slowly) as server, server.connect() as peer:
+        peer.start_data()
+        peer.send(b"x\r\n.\r\n")
+        assert committing.wait(10)
+        if hang_up == "half-close":
+            peer.socket.shutdown(1)
+        else:
+            if hang_up == "reset":
+                peer.socket.setsockopt(1, 13, b"\x01\x00\x00\x00\x00\x00\x00\x00")  # SOL_SOCKET, SO_LINGER
+            peer.__exit__()
+        go_on.set()
+        assert committed.wait(10)
+        if hang_up == "half-close":
+            assert peer.reply().startswith("250 ")
+
+
+def test_draining_answers_what_was_sent_and_sends_the_others_away():
+    committing, go_on = threading.Event(), threading.Event()
+
+    async def slowly(_arrival):
+        committing.set()
+        await asyncio.to_thread(go_on.wait)
+        return "250 2.0.0 Noted"
+
+    with listening(slowly) as server, server.connect() as idle, server.connect() as busy:
+        busy.start_data()
+        busy.send(b"x\r\n.\r\n")
+        assert committing.wait(10)
+        drained = asyncio.run_coroutine_threadsafe(server.listener.drain(20), server.loop)
+        assert idle.reply().startswith("421 4.3.2")
+        assert idle.is_closed()
+        with pytest.raises(ConnectionError):
+            server.connect(greet=False)
+        go_on.set()
+        assert busy.reply().startswith("250 ")
+        assert busy.reply().startswith("421 4.3.2")
+        drained.result(10)
+
+
+def test_draining_does_not_wait_for_ever():
+    with listening() as server, server.connect() as peer:
+        peer.start_data()
+        server.run(server.listener.drain(0.1), timeout=5)
+        with pytest.raises(ConnectionError):
+            peer.is_closed()
+            peer.send(b"x")
+            peer.send(b"x")
+
+
+def test_silence_ends_the_session(monkeypatch):
+    monkeypatch.setattr(session, "IDLE_TIMEOUT", 0.05)
+    with listening() as server, server.connect() as peer:
+        assert peer.reply().startswith("421 4.4.2")
+        assert peer.is_closed()
+
+
+def test_the_constructor_sets_what_the_inherited_methods_of_aiosmtpd_read():
+    async def attributes(make):
+        return set(vars(make()))
+
+    with listening() as server:
+        ours = server.run(attributes(lambda: Session(server.listener)))
+    stock = asyncio.run(attributes(lambda: SMTP(object(), hostname="x", loop=asyncio.get_running_loop())))
+    inherited = [
+        method
+        for name, method in inspect.getmembers(SMTP, inspect.isfunction)
+        if getattr(Session, name) is method
+        and not name.startswith(("smtp_", "auth_", "check_", "_auth", "challenge"))
+    ]
+    read = {name for method in inherited for name in method.__code__.co_names}
+    unused = {"_handle_hooks"} & ours  # read only where a handler object has hooks
+    missing = (stock & read) - ours - unused
+    assert missing <= {"enable_SMTPUTF8", "_writer", "_reader", "event_handler"}
