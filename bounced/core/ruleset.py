@@ -170,7 +170,7 @@ _WORDS = ("id", "category", "why", "source")
 _OTHERS = ("extensions", "examples", "counter_examples")
 _CODE_FORMS = {
     "status": (re.compile(r"[245*]\.(?:\d{1,3}|\*)\.(?:\d{1,3}|\*)"), 'write "5.1.1" or "*.1.1"'),
-    "reply_code": (re.compile(r"[245*][0-5*][0-9*]"), 'write "550" or "45*"'),
+    "reply_code": (re.compile(r"[245*][0-57*][0-9*]"), 'write "550" or "45*"'),
     "id": (re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"), "use lower-case letters, digits and hyphens"),
 }
 

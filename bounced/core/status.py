@@ -14,15 +14,15 @@ _STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 _IN_TEXT = re.compile(r"(?<![\w.])([245])\.(\d)\.(\d{1,3})(?!\.?[\d])(?![a-z])", re.IGNORECASE)
 # A reply code opens the text or follows what a mail server writes before one, or stands before a status code.
 _REPLY_CODE = re.compile(
-    r"(?:^|[:;>\"'(=#\[]|\bsaid|\bcode|\breply|\berror)\s{0,4}([245][0-5]\d)(?=[\s\-;:.,)#]|$)"
+    r"(?:^|[:;>\"'(=#\[]|\bsaid|\bcode|\breply|\berror)\s{0,4}([245][0-57]\d)(?=[\s\-;:.,)#]|$)"
 )
-_CODE_AND_STATUS = re.compile(r"(?<![\w.-])([245][0-5]\d)[ -]+#?[245]\.\d\.\d")
+_CODE_AND_STATUS = re.compile(r"(?<![\w.-])([245][0-57]\d)[ -]+#?[245]\.\d\.\d")
 # What every line of a multi-line reply repeats: "550-5.1.1 ".
 _REPEATED = re.compile(
-    r"(?<![\w.@-])(?:[245][0-5]\d(?:-#?[245]\.\d\.\d{1,3}(?!\.?\d)|[ -]+#?[245]\.\d\.\d{1,3}(?!\.?\d)|-(?=\D)|(?=#))"
+    r"(?<![\w.@-])(?:[245][0-57]\d(?:-#?[245]\.\d\.\d{1,3}(?!\.?\d)|[ -]+#?[245]\.\d\.\d{1,3}(?!\.?\d)|-(?=\D)|(?=#))"
     r"|#?[245]\.\d\.\d{1,3}(?![\w.]*\d))[ #:;-]{0,3}"
 )
-_LEADING = re.compile(r"^\s*[245][0-5]\d(?=\s|$)")
+_LEADING = re.compile(r"^\s*[245][0-57]\d(?=\s|$)")
 _COMMAND = re.compile(
     r"(?:in reply to|response to|after|while (?:sending|talking)|during|>>>)[^<:]{0,40}?"
     r"\b(end of data|connect|EHLO|HELO|STARTTLS|AUTH|MAIL|RCPT|DATA)\b",
