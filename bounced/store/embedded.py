@@ -55,13 +55,16 @@ class Embedded:
 
         Raises StoreUnavailable when it does not start, saying what to do.
         """
-        self = cls(_private_directory(state_dir))
         try:
-            await self._join()
-            self.url = await self._ready()
-        except BaseException:
-            os.close(self._users)
-            raise
+            self = cls(_private_directory(state_dir))
+            try:
+                await self._join()
+                self.url = await self._ready()
+            except BaseException:
+                os.close(self._users)
+                raise
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StoreUnavailable(f"the embedded store cannot run in {state_dir}: {error}") from error
         return self
 
     async def leave(self) -> None:

