@@ -43,14 +43,18 @@ _LISTS = (
     "spamhaus", "spamcop", "barracudacentral", "sorbs", "uceprotect", "spamrats", "abuseat", "dnsbl", "surbl", "uribl",
     "invaluement", "mailspike", "spameatingmonkey", "backscatterer", "senderbase", "talosintelligence", "senderscore",
     "truncate", "nixspam", "cloudmark", "ipcheck.proofpoint", "spfbl", "psbl", "wpbl", ".rbl.", "/rbl", "blacklist",
-    "openspf",
+    "openspf", "groups.google",
 )  # fmt: skip
-_GOOGLE_REASON = re.compile(r"[?&]p=(\w{1,40})")
+_GOOGLE_REASON = re.compile(r"[?&](?:p|topic)=(\w{1,40})")
+
+# What some servers write before whatever another one said. Cisco: "5.1.0 - Unknown address error 550-'...'".
+_WRAPPERS = ("unknown address error", "other mail system problem", "other network problem")
 
 # Letters that no decomposition turns into plain ones.
 _PLAIN = str.maketrans(
     {"ł": "l", "ı": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
 )
+_PIECE = 512  # characters
 _MARKS = re.compile("[\u0300-\u036f\u200b-\u200f\ufeff]")
 
 
@@ -58,6 +62,11 @@ def fold(text: str) -> str:
     """Take accents off letters and width off forms: what patterns and diagnostics are both compared as."""
     if text.isascii():
         return text
+    # Piece by piece: normalising sorts each run of combining marks by insertion, quadratic in a hostile one.
+    return "".join([_fold(text[at : at + _PIECE]) for at in range(0, len(text), _PIECE)])
+
+
+def _fold(text: str) -> str:
     plain = _MARKS.sub("", unicodedata.normalize("NFKD", text)).translate(_PLAIN)
     return unicodedata.normalize("NFC", plain)
 
@@ -67,6 +76,8 @@ def mask(text: str) -> str:
     text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS))
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
     text = _CAMEL.sub(" ", text).translate(_HYPHENS).lower()
+    for wrapper in _WRAPPERS:
+        text = text.replace(wrapper, " ")
     return " ".join(f" {text}".replace(" e mail", " email").split())
 
 
