@@ -31,11 +31,11 @@ class Source:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what every message of `args.paths` says; 1 when a file could not be read."""
+    """Print what every message of `args.files` says; 1 when a file could not be read."""
     known = knowledge.load()
     policy = Policy()
     failed = False
-    for source in sources(args.paths):
+    for source in sources(args.files):
         if source.error is not None:
             failed = True
             line = {"file": source.name, "error": source.error}

@@ -9,7 +9,7 @@ import re
 # addr-spec, RFC 5322 section 3.4.1, as reports write it: any local part without blanks and brackets, RFC 6531
 # letters included. Lenient: a dot at either end of a local part or two in a row, which Japanese carriers sold.
 _ADDRESS = re.compile(
-    r"""(?P<local>"[^"\s\\@]{1,64}"|[^\s<>()\[\]:;,"@\\`|]{1,320})"""
+    r"""(?P<local>"[^"\s\\@]{1,64}"|[^\s<>()\[\]:;,"@\\`|]{1,320}+)"""
     r"""@(?P<domain>\[[0-9A-Za-z.:]{3,45}\]|[^\s<>()\[\]:;,"@\\/`'|!?=&*#%$^+~{}]{1,255})"""
 )
 _SOURCE_ROUTE = re.compile(r"<(?:@[^\s@:,<>]{1,255},?){1,16}:")
@@ -41,7 +41,7 @@ def find(text: str) -> str | None:
 
 
 def decode_utf8_address(text: str) -> str:
-    """RFC 6533 section 3: resolve \\x{HEX} of utf-8-addr-xtext and utf-8-addr-unitext; plain UTF-8 stays."""
+    r"""RFC 6533 section 3: resolve \x{HEX} of utf-8-addr-xtext and utf-8-addr-unitext; plain UTF-8 stays."""
     return _HEXPOINT.sub(_point, text)
 
 

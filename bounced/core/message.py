@@ -40,11 +40,11 @@ _HEADER_LINES = re.compile(r"\s*(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t]+\S[^
 
 @dataclass(frozen=True)
 class ReturnedMail:
-    """The parts of one mail by what they are for. `texts` in order, `returned` without its body."""
+    """The parts of one mail by what they are for: `texts` in order, `status` all delivery-status fields."""
 
     headers: Headers
     texts: tuple[Part, ...]
-    statuses: tuple[str, ...]
+    status: str
     marks: Marks
     _feedback: str | None = None
     _inner: Part | None = None
@@ -60,7 +60,7 @@ class ReturnedMail:
     @cached_property
     def feedback(self) -> str | None:
         """The fields of an abuse complaint, RFC 5965 section 2, from a part of their own or in the notice."""
-        if self._feedback is None and not self.statuses and _FEEDBACK_IN_TEXT.search(self.notice):
+        if self._feedback is None and not self.status and _FEEDBACK_IN_TEXT.search(self.notice):
             return self.notice
         return self._feedback
 
@@ -132,7 +132,7 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
             and len(texts) < MAX_TEXTS
         ):
             texts.append(part)
-    return ReturnedMail(root.headers, tuple(texts), tuple(statuses), marks, feedback, inner, returned)
+    return ReturnedMail(root.headers, tuple(texts), "\n\n".join(statuses), marks, feedback, inner, returned)
 
 
 def _is_header(part: Part) -> bool:

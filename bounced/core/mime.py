@@ -12,45 +12,76 @@ section 5.1.1), a multipart without a boundary parameter, header fields without 
 """
 
 import binascii
-import codecs
 import html
 import re
 from collections.abc import Iterator
-from functools import cached_property
+from encodings import normalize_encoding
+from encodings.aliases import aliases
+from functools import cached_property, lru_cache
+from itertools import islice
+from string import ascii_letters, digits
 
-MAX_PARTS = 64  # children of one multipart; real reports have three or four
+MAX_PARTS = 100  # of one message, at any depth; real reports have three or four
 MAX_HEADERS = 65_536  # octets of a header that are looked at
+MAX_FIELDS = 1_000  # of one header
 MAX_VALUE = 8_192  # octets of one field's value
-MAX_TEXT = 131_072  # octets of one part's body that are decoded
+MAX_TEXT = 131_072  # octets of one text that are decoded
+MAX_REPORT = 8_388_608  # of a report's fields, which may name thousands of recipients
 
 # field-name ":" field-body, RFC 5322 section 2.2, folded lines included. Lenient: blanks before the colon.
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
+_ANY_DELIMITER = re.compile(rb"^--(\S[^\n]{0,70})$", re.MULTILINE)
+_BEFORE_MESSAGE = re.compile(rb"\s*+(?:>?From [^\n]*\n)?+")
 _FIELD_START = re.compile(rb"[!-9;-~]+[ \t]*:")
 _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(=\?)")
-_TAG = re.compile(r"<(/?)([A-Za-z!][A-Za-z0-9]*)[^<>]*>")
-_LINE_TAGS = frozenset("br p div tr li ul ol h1 h2 h3 h4 h5 table blockquote pre hr".split())
+# Possessive: without, a tag that never ends costs the square of its length.
+_TAG = re.compile(r"<(/?)([A-Za-z!][A-Za-z0-9]*+)[^<>]*+>")
+_LONG_REFERENCE = re.compile(r"&#[0-9]{8,}+;?")  # html.unescape raises on more digits than int takes
+
+_NOT_BASE64 = bytes(set(range(256)) - {*(ascii_letters + digits + "+/").encode()})
+_LINE_TAGS = frozenset((
+    "br", "p", "div", "tr", "li", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "table", "blockquote", "pre", "hr",
+))  # fmt: skip
 _HIDDEN_TAGS = frozenset(("style", "script", "title"))
-# Text encodings in Python's eyes, but slow or without meaning for the body of a message.
-_NOT_CHARSETS = frozenset(("punycode", "idna", "undefined", "unicode_escape", "raw_unicode_escape"))
+# Python's names of charsets. A closed set: each unknown name that codecs.lookup is asked for is an import tried,
+# and remembered for good. UTF-7 is not among them: nobody needs it, and it hides what a text says.
+_CODECS = frozenset(
+    {*aliases.values(), "cp720", "cp737", "cp856", "cp874", "koi8_t", "koi8_u"}
+    - {"base64_codec", "bz2_codec", "hex_codec", "mbcs", "quopri_codec", "rot_13", "tactis", "utf_7"}
+    - {"uu_codec", "zlib_codec"}
+)
 _CHARSET_NAMES = {
-    "unicode-1-1-utf-7": "utf-7",
-    "unicode-1-1-utf-8": "utf-8",
-    "x-sjis": "cp932",
-    "ks_c_5601-1987": "cp949",
+    **aliases,
+    "unicode_1_1_utf_8": "utf_8",
+    "x_sjis": "cp932",
+    "windows_31j": "cp932",
+    "x_euc_jp": "euc_jp",
+    "x_gbk": "gbk",
+    "iso_8859_8_i": "iso8859_8",
+    "windows_874": "cp874",
+}
+# What is sent under these names is a superset of them.
+_SUPERSETS = {
+    "ascii": "utf_8",
+    "shift_jis": "cp932",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "big5": "big5hkscs",
+    "euc_kr": "cp949",
 }
 
 
 class Headers:
-    """The fields of one header, by lower-case name; values as raw bytes until somebody asks."""
+    """The first field of each (lower-case) name in a header; values as raw bytes until somebody asks."""
 
     __slots__ = ("_fields",)
 
     def __init__(self, block: bytes) -> None:
-        fields: dict[str, list[bytes]] = {}
-        for match in _FIELD.finditer(block[:MAX_HEADERS]):
-            fields.setdefault(match[1].decode("ascii").lower(), []).append(match[2])
+        fields: dict[str, bytes] = {}
+        for match in islice(_FIELD.finditer(block), MAX_FIELDS):
+            fields.setdefault(match[1].decode("ascii").lower(), match[2])
         self._fields = fields
 
     def __contains__(self, name: str) -> bool:
@@ -60,23 +91,22 @@ class Headers:
         return len(self._fields)
 
     def get(self, name: str) -> str:
-        """The first field of that (lower-case) name, unfolded and RFC 2047 decoded; "" if there is none."""
-        values = self._fields.get(name)
-        return decode_words(values[0]) if values else ""
-
-    def all(self, name: str) -> list[str]:
-        """Every field of that name, in order, the first 16."""
-        return [decode_words(value) for value in self._fields.get(name, ())[:16]]
+        """The value of the field, unfolded and RFC 2047 decoded; "" if there is none."""
+        value = self._fields.get(name)
+        return decode_words(value) if value else ""
 
 
 class Part:
     """One entity of RFC 2045: a header and a body that lies in `data[start:end]`, line ends LF."""
 
-    __slots__ = ("__dict__", "_data", "_default", "_end", "_start", "headers")
+    __slots__ = ("__dict__", "_data", "_default", "_end", "_left", "_start", "headers")
 
-    def __init__(self, data: bytes, start: int, end: int, default: str = "text/plain") -> None:
+    def __init__(
+        self, data: bytes, start: int, end: int, left: Iterator[int], default: str = "text/plain"
+    ) -> None:
         self._data = data
         self._end = end
+        self._left = left  # one step for each part that the message may still have
         self._default = default
         self._start, block = _split_header(data, start, end)
         self.headers = Headers(block)
@@ -96,30 +126,36 @@ class Part:
 
     @property
     def parameters(self) -> dict[str, str]:
+        """The parameters of Content-Type, RFC 2045 section 5.1, by lower-case name."""
         return self._typed[1]
-
-    @property
-    def is_multipart(self) -> bool:
-        return self.content_type.startswith("multipart/")
 
     @cached_property
     def children(self) -> tuple["Part", ...]:
-        """The parts of a multipart, at most `MAX_PARTS`; none for anything else."""
-        if not self.is_multipart:
+        """The parts of a multipart, as far as `MAX_PARTS` of the message reach; none for anything else."""
+        if not self.content_type.startswith("multipart/"):
             return ()
         default = "message/rfc822" if self.content_type == "multipart/digest" else "text/plain"
-        return tuple(Part(self._data, start, end, default) for start, end in self._spans())
+        spans = zip(self._left, self._spans(), strict=False)
+        return tuple(Part(self._data, start, end, self._left, default) for _, (start, end) in spans)
 
     @cached_property
     def message(self) -> "Part":
         """The message inside a message/rfc822 part."""
-        body = self._decoded(MAX_TEXT) if self._is_encoded else None
-        return Part(body, 0, len(body)) if body is not None else Part(self._data, self._start, self._end)
+        data, start, end = self._data, self._start, self._end
+        if self._encoding in ("base64", "quoted-printable"):
+            data, start, end = self.body, 0, len(self.body)
+        return Part(data, _message_start(data, start, end), end, self._left)
 
     @cached_property
     def body(self) -> bytes:
-        """The body without its content-transfer-encoding, the first `MAX_TEXT` octets."""
-        return self._decoded(MAX_TEXT)
+        """The body without its content-transfer-encoding, its first octets if it is large."""
+        limit = MAX_REPORT if self.content_type.startswith("message/") else MAX_TEXT
+        data = self._data[self._start : min(self._end, self._start + limit)]
+        if self._encoding == "base64":
+            return _base64(data)
+        if self._encoding == "quoted-printable":
+            return binascii.a2b_qp(data)
+        return data
 
     @cached_property
     def text(self) -> str:
@@ -127,42 +163,39 @@ class Part:
         text = decode_charset(self.body, self.parameters.get("charset", ""))
         return strip_markup(text) if self.content_type == "text/html" else text
 
-    @property
+    @cached_property
     def _encoding(self) -> str:
         return self.headers.get("content-transfer-encoding").partition(";")[0].strip().lower()
 
-    @property
-    def _is_encoded(self) -> bool:
-        return self._encoding in ("base64", "quoted-printable")
-
-    def _decoded(self, limit: int) -> bytes:
-        body = self._data[self._start : min(self._end, self._start + limit)]
-        if self._encoding == "base64":
-            return _base64(body)
-        if self._encoding == "quoted-printable":
-            return binascii.a2b_qp(body)
-        return body
-
     def _spans(self) -> Iterator[tuple[int, int]]:
-        delimiter = b"\n--" + self._boundary
-        if delimiter == b"\n--":
+        """Where each part begins and ends."""
+        begin = -1
+        for line, after, is_last in self._delimiters():
+            if begin >= 0:
+                yield begin, line
+            begin = after
+            if is_last:
+                return
+        if begin >= 0:
+            yield begin, self._end  # cut: RFC 2046 section 5.1.1 wants a closing delimiter
+
+    def _delimiters(self) -> Iterator[tuple[int, int, bool]]:
+        """Each delimiter line: the line end before it, where the next line begins, whether it is the closing one."""
+        boundary = self._boundary
+        if not boundary:
             return
-        data, end = self._data, self._end
+        data, end, delimiter = self._data, self._end, b"\n--" + boundary
         # One octet before the body, so that a delimiter on its very first line is found too.
         at = data.find(delimiter, max(self._start - 1, 0), end)
-        for _ in range(MAX_PARTS):
-            if at < 0:
-                return
+        while at >= 0:
             line_end = data.find(b"\n", at + 1, end)
-            if line_end < 0:
-                return
-            tail = data[at + len(delimiter) : line_end]
-            if tail.startswith(b"--"):
-                return
-            following = data.find(delimiter, line_end, end)
-            if not tail.strip():
-                yield line_end + 1, following if following >= 0 else end
-            at = following
+            tail = data[at + len(delimiter) : line_end if line_end >= 0 else end]
+            if line_end < 0 and not tail.startswith(b"--"):
+                return  # cut within the line
+            # A longer boundary may begin with this one: it delimits something inside.
+            if tail.strip() in (b"", b"--"):
+                yield at, line_end + 1, tail.startswith(b"--")
+            at = data.find(delimiter, at + 1, end)
 
     @property
     def _boundary(self) -> bytes:
@@ -170,7 +203,7 @@ class Part:
         if named:
             return named.rstrip().encode("utf-8", "replace")
         # Lenient: some gateways lose the parameter; the first line that could be a delimiter is one.
-        guess = re.compile(rb"^--(\S[^\n]{0,70})$", re.MULTILINE).search(self._data, self._start, self._end)
+        guess = _ANY_DELIMITER.search(self._data, self._start, self._end)
         return guess[1].rstrip() if guess else b""
 
 
@@ -179,17 +212,20 @@ def parse(raw: bytes) -> Part:
     data = raw
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    start = 0
-    if data.startswith(b"From "):  # an mbox separator
-        start = data.find(b"\n") + 1
-    return Part(data, start, len(data))
+    return Part(data, _message_start(data, 0, len(data)), len(data), iter(range(MAX_PARTS)))
 
 
 def header_of(text: str) -> Headers:
     """The header that `text` begins with, blank lines before it left out."""
-    data = text.lstrip().encode("utf-8", "replace")
-    _, block = _split_header(data, 0, len(data))
+    data = text.encode("utf-8", "replace")
+    _, block = _split_header(data, _message_start(data, 0, len(data)), len(data))
     return Headers(block)
+
+
+def _message_start(data: bytes, start: int, end: int) -> int:
+    """Where the header of a message begins, after blank lines and an mbox separator."""
+    match = _BEFORE_MESSAGE.match(data, start, end)
+    return match.end() if match else start
 
 
 def _split_header(data: bytes, start: int, end: int) -> tuple[int, bytes]:
@@ -211,7 +247,7 @@ def _parameter(match: re.Match[str]) -> str:
 
 def _base64(body: bytes) -> bytes:
     # Lenient: lines of other alphabets and a missing or early padding cost only themselves.
-    kept = re.sub(rb"[^A-Za-z0-9+/]", b"", body)
+    kept = body.translate(None, _NOT_BASE64)
     if len(kept) % 4 == 1:
         kept = kept[:-1]
     return binascii.a2b_base64(kept + b"=" * (-len(kept) % 4))
@@ -219,21 +255,31 @@ def _base64(body: bytes) -> bytes:
 
 def decode_charset(data: bytes, charset: str) -> str:
     """Text of `data`; a charset that is unknown or does not fit gives way to UTF-8, then to Latin-1."""
-    name = charset.strip(" \t'\"").lower()
-    if not name and b"\x1b$" in data:
-        name = "iso-2022-jp"  # its escape sequence: Japanese servers often leave the label out
-    for candidate in (_CHARSET_NAMES.get(name, name), "utf-8"):
-        try:
-            if codecs.lookup(candidate).name not in _NOT_CHARSETS:
-                return data.decode(candidate)
-        except (LookupError, ValueError):
+    codec = _codec(charset[:40])
+    if codec is None and b"\x1b$" in data:
+        codec = "iso2022_jp"  # its escape sequence: Japanese servers often leave the label out
+    for candidate in (codec, "utf_8"):
+        if candidate is None:
             continue
+        try:
+            return data.decode(candidate)
+        except UnicodeDecodeError:
+            text = data.decode(candidate, "replace")
+            if text.count("\ufffd") * 200 <= len(text):
+                return text  # the right charset, with a character cut or broken here and there
     return data.decode("latin-1")
+
+
+@lru_cache(256)
+def _codec(charset: str) -> str | None:
+    name = normalize_encoding(charset.strip(" \t'\"")).lower()
+    name = _CHARSET_NAMES.get(name, name)
+    return _SUPERSETS.get(name, name) if name in _CODECS else None
 
 
 def decode_words(value: bytes) -> str:
     """A field's value, unfolded, RFC 2047 encoded-words decoded, without blanks around it."""
-    text = decode_charset(value[:MAX_VALUE], "")
+    text = str(value[:MAX_VALUE], "ascii") if value.isascii() else decode_charset(value[:MAX_VALUE], "")
     if "\n" in text:
         text = " ".join(line.strip() for line in text.split("\n"))
     text = text.strip()
@@ -268,5 +314,6 @@ def strip_markup(text: str) -> str:
             hidden = ""
     if not hidden:
         out.append(text[at:])
-    lines = (" ".join(line.split()) for line in html.unescape("".join(out)).split("\n"))
+    plain = html.unescape(_LONG_REFERENCE.sub(" ", "".join(out)))
+    lines = (" ".join(line.split()) for line in plain.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

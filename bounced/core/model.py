@@ -94,6 +94,7 @@ class Report:
     own_message_id: str | None = None  # of the report itself
     source: str = ""  # who read it: "delivery-status", "dialect:<id>", "flufl", ...
     problems: tuple[str, ...] = ()  # fields that could not be read, in words; each cost only itself
+    unread: int = 0  # recipients beyond what is read of a very long report
 
 
 @dataclass(frozen=True, slots=True)

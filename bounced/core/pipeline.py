@@ -65,47 +65,44 @@ def read(raw: bytes, knowledge: Knowledge, policy: Policy, *, max_recipients: in
             mail, found = inner, wrapped
     found = _identified(found, mail)
     chosen, left_out = recipients.choose(found, max_recipients)
+    if found.source == "delivery-status":
+        chosen = _explained(chosen, mail.notice)
     verdicts = tuple(_verdict(recipient, found, knowledge.rules, policy) for recipient in chosen)
     return Reading(found, verdicts, _identity(found, raw), left_out)
 
 
 def _report(mail: ReturnedMail, marks: Marks) -> Report:
     """What the mail reports, by the most trustworthy form that it has."""
-    if mail.feedback is not None:
-        return _feedback(mail.feedback)
-    if any(name in mail.headers for name in _COMPLAINT_FIELDS):
-        return Report(Kind.FEEDBACK)
-    fields = [*mail.statuses]
-    if not fields and (in_text := mail.fields_in_text):
-        fields = [in_text]
-    structured = _structured(fields, mail, marks)
-    if structured is not None:
-        return structured
-    found = notification.read(mail) or notice.read(mail, marks)
+    if mail.feedback is not None or any(name in mail.headers for name in _COMPLAINT_FIELDS):
+        return _feedback(mail.feedback or "")
+    found = (
+        _structured(mail.status or mail.fields_in_text, mail, marks)
+        or notification.read(mail)
+        or notice.read(mail, marks)
+    )
     if found is not None and found.recipients:
         return found
-    if found is None and "feedback" in marks.says(mail.headers.get("subject")):
-        return Report(Kind.FEEDBACK)
-    if found is None and _is_autoreply(mail, marks):
-        return Report(Kind.AUTOREPLY)
+    if found is None and (kind := _kind_of_other_mail(mail, marks)):
+        return Report(kind)
     return heuristics.read(mail) or found or Report(Kind.OTHER)
 
 
-def _structured(fields: list[str], mail: ReturnedMail, marks: Marks) -> Report | None:
-    """RFC 3464; None when no part names a recipient."""
-    parts = [report.read(text) for text in fields]
-    entries = [entry for part in parts for entry in part.recipients]
+def _structured(text: str | None, mail: ReturnedMail, marks: Marks) -> Report | None:
+    """RFC 3464; None when the fields in `text` name no recipient."""
+    if not text:
+        return None
+    fields = report.read(text)
+    entries = fields.recipients
     named = mailbox.find_all(mail.headers.get("x-failed-recipients"))
     if len(entries) == len(named) == 1 and not _is_mailbox(entries[0]):
         # Exim names a file or a pipe as the final recipient of local mail, and the address in its header.
-        entries = [replace(entries[0], original_recipient=named[0])]
+        entries = (replace(entries[0], original_recipient=named[0]),)
     if not any(entry.final_recipient or entry.original_recipient for entry in entries):
         return None
     undecided = any(entry.action is None for entry in entries)
     doubt = Action.DELAYED if undecided and "delayed" in marks.says(mail.notice) else Action.FAILED
-    alone = len(entries) == 1
-    explained = tuple(_explained(entry, doubt, mail.notice, alone=alone) for entry in entries)
-    actions = {entry.action for entry in explained}
+    decided = tuple(entry if entry.action else replace(entry, action=doubt) for entry in entries)
+    actions = {entry.action for entry in decided}
     kind = Kind.DELIVERED
     if Action.FAILED in actions:
         kind = Kind.BOUNCE
@@ -113,12 +110,13 @@ def _structured(fields: list[str], mail: ReturnedMail, marks: Marks) -> Report |
         kind = Kind.DELAYED
     return Report(
         kind=kind,
-        recipients=explained,
-        reporting_mta=next((part.reporting_mta for part in parts if part.reporting_mta), None),
-        envelope_id=next((part.envelope_id for part in parts if part.envelope_id), None),
-        arrival=next((part.arrival for part in parts if part.arrival), None),
+        recipients=decided,
+        reporting_mta=fields.reporting_mta,
+        envelope_id=fields.envelope_id,
+        arrival=fields.arrival,
         source="delivery-status",
-        problems=tuple(problem for part in parts for problem in part.problems),
+        problems=fields.problems,
+        unread=fields.unread,
     )
 
 
@@ -126,21 +124,24 @@ def _is_mailbox(entry: RecipientReport) -> bool:
     return any(address and "@" in address for address in (entry.original_recipient, entry.final_recipient))
 
 
-def _explained(entry: RecipientReport, doubt: Action, text: str, *, alone: bool) -> RecipientReport:
-    """The entry with what the notice says of it, and an action if it had none."""
-    explanation = ""
-    for address in (entry.final_recipient, entry.original_recipient):
-        explanation = explanation or (notice.explanation_of(address, text) if address else "")
-    if alone and not explanation:
-        explanation = " ".join(text[: 2 * _EXPLANATION].split())[:_EXPLANATION]
-    return replace(entry, action=entry.action or doubt, explanation=explanation)
+def _explained(chosen: tuple[Recipient, ...], text: str) -> tuple[Recipient, ...]:
+    """Each recipient with what the notice says of it; all of it, where there is but one and it is not named."""
+    explained = []
+    for recipient in chosen:
+        entry = recipient.report
+        named = filter(None, (entry.final_recipient, entry.original_recipient))
+        explanation = next(filter(None, (notice.explanation_of(address, text) for address in named)), "")
+        if len(chosen) == 1 and not explanation:
+            explanation = " ".join(text[: 2 * _EXPLANATION].split())[:_EXPLANATION]
+        explained.append(replace(recipient, report=replace(entry, explanation=explanation)))
+    return tuple(explained)
 
 
 def _feedback(text: str) -> Report:
     """RFC 5965: who complained, where the report says so."""
     group: dict[str, str] = {}
     named: list[str] = []
-    for fields in report.split_groups(text):
+    for fields in report.split_groups(text[: report.MAX_TEXT]):
         group.update(fields)
         named += [fields[name] for name in ("original-rcpt-to", "removal-recipient") if name in fields]
     addresses = dict.fromkeys(address for value in named for address in mailbox.find_all(value))
@@ -153,16 +154,19 @@ def _feedback(text: str) -> Report:
     )
 
 
-def _is_autoreply(mail: ReturnedMail, marks: Marks) -> bool:
-    """RFC 3834 section 5, and what mail programs wrote before it."""
+def _kind_of_other_mail(mail: ReturnedMail, marks: Marks) -> Kind | None:
+    """A complaint by its subject; an autoreply by RFC 3834 section 5, and by what mail programs wrote before it."""
     headers = mail.headers
-    submitted = headers.get("auto-submitted").lower()
-    return (
-        submitted.startswith(("auto-replied", "auto-generated", "auto-notified"))
+    heading = marks.says(headers.get("subject"))
+    if "feedback" in heading:
+        return Kind.FEEDBACK
+    is_automatic = (
+        headers.get("auto-submitted").lower().startswith(("auto-replied", "auto-generated", "auto-notified"))
         or any(name in headers for name in _AUTOREPLY_FIELDS)
         or headers.get("precedence").lower() == "auto_reply"
-        or "autoreply" in marks.says(headers.get("subject"))
+        or "autoreply" in heading
     )
+    return Kind.AUTOREPLY if is_automatic else None
 
 
 def _identified(found: Report, mail: ReturnedMail) -> Report:
@@ -188,7 +192,7 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
 
 
 def _message_id(value: str) -> str | None:
-    return value.split()[0][:250] if value.strip() else None
+    return value.split(maxsplit=1)[0][:250] if value.strip() else None
 
 
 def _date(value: str) -> int | None:

@@ -5,7 +5,7 @@ sections 2.3.1 and 2.3.2), else what the report names as failed. When mail was f
 before forwarding. A recipient that a report names twice is one recipient.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bounced.core import status
@@ -28,8 +28,14 @@ def choose(report: Report, limit: int) -> tuple[tuple[Recipient, ...], int]:
     """The recipients of `report` in its order, at most `limit`, and how many were left out."""
     chosen: dict[str, RecipientReport] = {}
     left_out = set[str]()
+    # A local part alone, as servers without a domain of their own write it: the returned mail knows the rest.
+    by_local = {
+        address.rpartition("@")[0]: address
+        for address in map(canonical, reversed(report.addressees))
+        if address is not None
+    }
     for entry in report.recipients:
-        address = _address(entry, report.addressees)
+        address = _address(entry, by_local)
         if address is None:
             continue
         standing = chosen.get(address)
@@ -39,7 +45,8 @@ def choose(report: Report, limit: int) -> tuple[tuple[Recipient, ...], int]:
             chosen[address] = entry
         else:
             left_out.add(address)
-    return tuple(Recipient(address, entry) for address, entry in chosen.items()), len(left_out)
+    believed = tuple(Recipient(address, entry) for address, entry in chosen.items())
+    return believed, len(left_out) + report.unread
 
 
 def evidence(recipient: RecipientReport, report: Report) -> Evidence:
@@ -57,19 +64,10 @@ def evidence(recipient: RecipientReport, report: Report) -> Evidence:
     )
 
 
-def _address(entry: RecipientReport, addressees: Iterable[str]) -> str | None:
-    for written in (entry.original_recipient, entry.final_recipient):
-        address = canonical(written) if written else None
-        if address is not None:
-            return address
-    # A local part alone, as servers without a domain of their own write it: the returned mail knows the rest.
-    for written in (entry.original_recipient, entry.final_recipient):
-        if written:
-            local = written.lower()
-            for address in map(canonical, addressees):
-                if address is not None and address.rpartition("@")[0] == local:
-                    return address
-    return None
+def _address(entry: RecipientReport, by_local: Mapping[str, str]) -> str | None:
+    written = [name for name in (entry.original_recipient, entry.final_recipient) if name]
+    known = (by_local.get(name.lower()) for name in written)
+    return next(filter(None, (*map(canonical, written), *known)), None)
 
 
 def _stronger(one: RecipientReport, other: RecipientReport) -> RecipientReport:

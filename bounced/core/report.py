@@ -14,9 +14,8 @@ from email.utils import mktime_tz, parsedate_tz
 from bounced.core import mailbox, status
 from bounced.core.model import Action, RecipientReport
 
-MAX_GROUPS = 10_000  # a report may name many; how many are believed is for the pipeline to say
+MAX_TEXT = 524_288  # characters that are read: some 2,000 recipients; those beyond are counted
 MAX_FIELD = 4_096  # characters of one value
-MAX_LINES = 200_000
 
 Group = dict[str, str]
 
@@ -51,6 +50,7 @@ _ACTIONS = (
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*:[ \t]*(.*)")
 # mta-name-type ";" mta-name, section 2.1.2; the type is often missing, and "dns" misspelled.
 _TYPED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9-]*)\s*;\s*(.*)", re.DOTALL)
+_RECIPIENT = re.compile(r"^Final-Recipient[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _COMMENT = re.compile(r"\([^()]*\)")
 
 
@@ -63,6 +63,7 @@ class DeliveryStatus:
     envelope_id: str | None
     arrival: int | None
     problems: tuple[str, ...]
+    unread: int  # recipients in what lies beyond `MAX_TEXT`
 
 
 def read(text: str) -> DeliveryStatus:
@@ -70,7 +71,10 @@ def read(text: str) -> DeliveryStatus:
     problems: list[str] = []
     message: Group = {}
     recipients: list[RecipientReport] = []
-    for group in split_groups(text):
+    end = text.rfind("\n\n", 0, MAX_TEXT) if len(text) > MAX_TEXT else -1
+    if end < 0:
+        end = MAX_TEXT
+    for group in split_groups(text[:end]):
         if _PER_RECIPIENT.isdisjoint(group):
             message = {**group, **message}
         else:
@@ -83,19 +87,16 @@ def read(text: str) -> DeliveryStatus:
         envelope_id=message.get("original-envelope-id") or None,
         arrival=_date(message, "arrival-date", problems),
         problems=tuple(problems),
+        unread=sum(1 for _ in _RECIPIENT.finditer(text, end)),
     )
 
 
 def split_groups(text: str) -> Iterator[Group]:
     """The groups of fields in `text`, in order: names in lower case, values unfolded, nothing judged."""
-    count = 0
     group: Group = {}
     for name, value, after_blank in _fields(text):
         if group and _opens_group(group, name, after_blank=after_blank):
             yield group
-            count += 1
-            if count >= MAX_GROUPS:
-                return
             group = {}
         if len(value) > len(group.get(name, "")):
             group[name] = value[:MAX_FIELD]
@@ -114,13 +115,13 @@ def _opens_group(group: Group, name: str, *, after_blank: bool) -> bool:
         return name in _PER_RECIPIENT or name.startswith("x-")
     # A blank line inside a group: fields go on that this group does not have yet, and no address opens a new one.
     has_address = "final-recipient" in group or "original-recipient" in group
-    return has_address and name in (*_OPENERS, "reporting-mta") or name in group
+    return name in group or (has_address and name in (*_OPENERS, "reporting-mta"))
 
 
 def _fields(text: str) -> Iterator[tuple[str, str, bool]]:
     """(name, value, whether a blank line stands before it) of every field."""
     name, lines, after_blank, blank = "", [""], False, False
-    for line in text.split("\n", MAX_LINES)[:MAX_LINES]:
+    for line in text.split("\n"):
         if not line.strip():
             blank = True
             continue
