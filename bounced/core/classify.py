@@ -49,15 +49,16 @@ def completed(evidence: Evidence) -> Evidence:
     A status code in the text is the refusing server's own, so one that says something beats the field, which
     the reporting server may have made up.
     """
-    reply = status.parse_reply(evidence.text)
-    code = reply.status if status.is_specific(reply.status) else evidence.status or reply.status
-    if not status.is_specific(code):
-        told = (status.find(words) for words in _texts(evidence)[1:-1])
-        code = next(filter(status.is_specific, told), code)
+    told = status.find(evidence.text)
+    if not status.is_specific(told):
+        told = evidence.status or told
+    if not status.is_specific(told):
+        others = (status.find(words) for words in _texts(evidence)[1:-1])
+        told = next(filter(status.is_specific, others), told)
     return replace(
         evidence,
-        status=code,
-        reply_code=evidence.reply_code or reply.code,
+        status=told,
+        reply_code=evidence.reply_code or status.reply_code(evidence.text),
         command=evidence.command or status.command(evidence.text),
     )
 

@@ -96,7 +96,7 @@ class Rule:
             and (not self.command or evidence.command in self.command)
             and (not self.remote_mta or _in_domains(evidence.remote_mta, self.remote_mta))
             and (not self.reporting_mta or _in_domains(evidence.reporting_mta, self.reporting_mta))
-            and all(_extension(evidence, name).lower() in values for name, values in self.extensions.items())
+            and (not self.extensions or _all_extensions(self.extensions, evidence.extensions or {}))
         )
 
 
@@ -108,9 +108,10 @@ class Ruleset:
         self.rank = tuple(_RANK[rule.layer] for rule in self.rules)
         self._number_of_rule: list[int] = []  # by number of pattern
         self._set = _new_set()
-        # A rule without text waits under the first of its fields; one that has neither is always looked at.
+        # A rule without text waits under one of its fields; one that has hosts or a command only is always tried.
         self._by_status: dict[str, list[int]] = {}
         self._by_reply_code: dict[str, list[int]] = {}
+        self._by_extension: list[int] = []
         self._others: list[int] = []
         for number, rule in enumerate(self.rules):
             self._add(number, rule)
@@ -129,7 +130,7 @@ class Ruleset:
         for code in () if rule.status else rule.reply_code:
             self._by_reply_code.setdefault(code, []).append(number)
         if not rule.status and not rule.reply_code:
-            self._others.append(number)
+            (self._by_extension if rule.extensions else self._others).append(number)
 
     def in_text(self, masked: str) -> set[int]:
         """Return the numbers of the rules that have a pattern in this masked text, in one linear pass."""
@@ -138,7 +139,7 @@ class Ruleset:
 
     def by_codes(self, evidence: Evidence) -> list[int]:
         """Return the numbers of the rules without text that the codes of this evidence may satisfy."""
-        found = list(self._others)
+        found = self._others + self._by_extension if evidence.extensions else [*self._others]
         for code, index in ((evidence.status, self._by_status), (evidence.reply_code, self._by_reply_code)):
             for wildcard in _wildcards(code) if code and index else ():
                 found += index.get(wildcard, ())
@@ -339,5 +340,5 @@ def _in_domains(host: str | None, domains: tuple[str, ...]) -> bool:
     return any(host == domain or host.endswith("." + domain) for domain in domains)
 
 
-def _extension(evidence: Evidence, name: str) -> str:
-    return (evidence.extensions or {}).get(name, "")
+def _all_extensions(wanted: Mapping[str, tuple[str, ...]], fields: Mapping[str, str]) -> bool:
+    return all(fields.get(name, "").strip().lower() in values for name, values in wanted.items())

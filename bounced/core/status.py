@@ -61,8 +61,13 @@ def is_specific(code: str | None) -> bool:
 
 def parse_reply(text: str) -> Reply:
     """Take a reply apart, whether it has one line or several, folded or not."""
+    return Reply(reply_code(text), find(text), words(text))
+
+
+def reply_code(text: str) -> str | None:
+    """Return the first SMTP reply code in running text that stands where a reply begins, RFC 5321 section 4.2."""
     match = _REPLY_CODE.search(text) or _CODE_AND_STATUS.search(text)
-    return Reply(match[1] if match else None, find(text), words(text))
+    return match[1] if match else None
 
 
 def words(text: str) -> str:

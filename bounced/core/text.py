@@ -13,7 +13,7 @@ import unicodedata
 
 from bounced.core import status
 
-LIMIT = 8192
+LIMIT = 2048
 
 _ASIDE = re.compile(r"\(in reply to [^()]{1,60}\)", re.IGNORECASE)
 # Quotes and brackets fall away, and so do quoting apostrophes; the one inside a word stays ("don't", "n'existe").
