@@ -40,10 +40,13 @@ class Daemon:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         try:
-            self.store = Redis.from_url(self._started.get(timeout=20), decode_responses=True)
-        except BaseException:
+            url = self._started.get(timeout=20)
+        except queue.Empty:
+            url = ""
+        if not url:
             self._stop()
-            raise
+            raise RuntimeError(f"the daemon does not start: {self._errors.read_text()}")
+        self.store = Redis.from_url(url, decode_responses=True)
         return self
 
     def __exit__(self, *_error: object) -> None:

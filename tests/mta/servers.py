@@ -6,7 +6,7 @@ from .postfix import Postfix
 from .sendmail import Sendmail
 from .server import MailServer
 
-EVERYWHERE = ("postfix", "exim", "opensmtpd")  # tested with every change; the others by `make mta-more`
 SERVERS: dict[str, type[MailServer]] = {
     server.name: server for server in (Postfix, Exim, OpenSMTPD, Sendmail)
 }
+MORE = frozenset({"sendmail"})  # tested by `make mta-more`, the others with every change
