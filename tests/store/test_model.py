@@ -58,9 +58,9 @@ class Step:
 steps = st.builds(
     Step,
     what=st.sampled_from([What.SOFT] * 4 + [What.HARD] + list(What)),
-    message=st.sampled_from([f"m{i}" for i in range(5)]) | st.uuids().map(str) | st.just(""),
+    message=st.sampled_from([f"m{i}" for i in range(15)]) | st.uuids().map(str) | st.just(""),
     address=st.sampled_from(["jane@example.org", "joe@example.org"]),
-    age=st.integers(-DAY, 3 * DAY),
+    age=st.sampled_from([-DAY, 0, 0, 1, 60, 3 * DAY]),
     days=st.sampled_from([0, 0, 0, 0, 1, 5, 20, 32]),
     daemon=st.integers(0, 1),
     crash=st.booleans(),
@@ -151,7 +151,7 @@ def assert_settled(redis, key) -> None:
     assert "?" not in (redis.hget(key, "seen") or "")[12::13]
 
 
-@given(script=st.lists(steps, max_size=40))
+@given(script=st.lists(steps, min_size=10, max_size=60))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_server_equals_the_model(server, redis, script):
     async def play() -> None:

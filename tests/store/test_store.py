@@ -155,6 +155,25 @@ def test_release_removes_a_key_without_a_record(server, redis):
     assert redis.exists(HARD) == 0
 
 
+def test_a_write_that_arrives_after_a_release_is_undone_when_the_report_comes_again(server, redis):
+    async def scenario(store):
+        await store.record([hard("m")])
+        until, seen = redis.hmget(HASH, "hard_until", "seen")
+        await store.release(JANE)
+        redis.set(HARD, until)  # by a daemon that has died since, without settling the message
+        redis.hset(HASH, "seen", seen.replace(".", "?"))
+        return await store.record([hard("m")])
+
+    assert use(server, scenario)[0].result is Result.DUPLICATE
+    assert redis.exists(HARD) == 0
+
+
+def test_the_last_twelve_messages_are_remembered(server):
+    changes = [soft(f"m{i}") for i in (*range(13), 1, 0)]
+    *_, remembered, forgotten = use(server, record_each(*changes), policy=Policy(soft_limit=99))
+    assert (remembered.result, forgotten.result) == (Result.DUPLICATE, Result.NEW)
+
+
 def test_keys_hold_no_blank_and_no_control_character(server, redis):
     strange = ['"a b\x00\r\n\u2028"@example.org', "x" * 400 + "@example.org", "jos\u00e9@example.org"]
     use(server, lambda store: store.record([hard("m", address) for address in strange]))
