@@ -7,8 +7,7 @@ set -euo pipefail
 declare -A packages=(
     [exim]="exim4-daemon-light"
     [opensmtpd]="opensmtpd"
-    [sendmail]="sendmail-bin dash coreutils"
-    [courier]="courier-mta dash coreutils sed grep"
+    [sendmail]="sendmail-bin dash coreutils sed"
 )
 # Most of the bulk, and none of it is used: no server here runs Perl or converts character sets.
 unneeded=(usr/share/{doc,man,locale,perl} usr/lib/x86_64-linux-gnu/{gconv,perl,perl-base})
