@@ -139,17 +139,15 @@ def _explained(chosen: tuple[Recipient, ...], text: str) -> tuple[Recipient, ...
 
 def _feedback(text: str) -> Report:
     """RFC 5965: who complained, where the report says so."""
-    group: dict[str, str] = {}
-    named: list[str] = []
-    for fields in report.split_groups(text[: report.MAX_TEXT]):
-        group.update(fields)
-        named += [fields[name] for name in ("original-rcpt-to", "removal-recipient") if name in fields]
-    addresses = dict.fromkeys(address for value in named for address in mailbox.find_all(value))
+    fields = [(name, value) for name, value, _ in report.fields(text[: report.MAX_TEXT])]
+    named = " ".join(value for name, value in fields if name in ("original-rcpt-to", "removal-recipient"))
+    addresses = dict.fromkeys(mailbox.find_all(named))
+    single = dict(fields)
     return Report(
         Kind.FEEDBACK,
         tuple(RecipientReport(final_recipient=address) for address in addresses),
-        reporting_mta=(group.get("reporting-mta", "").rpartition(";")[2].strip() or None),
-        envelope_id=group.get("original-envelope-id") or None,
+        reporting_mta=(single.get("reporting-mta", "").rpartition(";")[2].strip() or None),
+        envelope_id=single.get("original-envelope-id") or None,
         source="feedback-report",
     )
 

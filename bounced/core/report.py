@@ -94,7 +94,7 @@ def read(text: str) -> DeliveryStatus:
 def split_groups(text: str) -> Iterator[Group]:
     """The groups of fields in `text`, in order: names in lower case, values unfolded, nothing judged."""
     group: Group = {}
-    for name, value, after_blank in _fields(text):
+    for name, value, after_blank in fields(text):
         if group and _opens_group(group, name, after_blank=after_blank):
             yield group
             group = {}
@@ -118,8 +118,8 @@ def _opens_group(group: Group, name: str, *, after_blank: bool) -> bool:
     return name in group or (has_address and name in (*_OPENERS, "reporting-mta"))
 
 
-def _fields(text: str) -> Iterator[tuple[str, str, bool]]:
-    """(name, value, whether a blank line stands before it) of every field."""
+def fields(text: str) -> Iterator[tuple[str, str, bool]]:
+    """Every field: its name in lower case, its value unfolded, whether a blank line stands before it."""
     name, lines, after_blank, blank = "", [""], False, False
     for line in text.split("\n"):
         if not line.strip():
