@@ -51,6 +51,8 @@ class Exim(UnpackedServer):
         "disconnect": {"category": Category.MESSAGE_EXPIRED},
         "refused": {"category": Category.MESSAGE_EXPIRED},
         "tempfail": {"category": Category.MESSAGE_EXPIRED},
+        # "Unrouteable address" is what it says of a user who does not exist, too.
+        "nowhere": {"category": Category.INVALID_MAILBOX},
         "success": {"actions": frozenset({"delivered"})},
     }
     users: ClassVar = {"Debian-exim": 901, "mail": 8}

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Self
 from .fates import FATES, Fate
 
 HOSTNAME = "mail.sender.example"
-LIFETIME = 6  # seconds a message is tried for
+LIFETIME = 10  # seconds a message is tried for: on a busy machine, too, time enough for a warning before
 WARNING = 2  # seconds until a delay warning
 
 
