@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from bounced import __version__, events, knowledge
 from bounced.intake import Intake
@@ -22,7 +23,7 @@ from bounced.settings import Endpoint, Settings
 from bounced.store import Store, StoreUnavailable
 
 # What has not come in whole within so many seconds of the signal, its sender will send again.
-PATIENCE = 20.0
+PATIENCE = 15.0
 
 # A report as short as RFC 3464 lets it be, on one line between the double quotes of a Python string.
 SAMPLE = (
@@ -60,6 +61,7 @@ async def run(settings: Settings, show: str) -> None:
     """
     stop = _stop_on_signal()
     events.configure()
+    asyncio.get_running_loop().set_exception_handler(_unforeseen)
     async with _opened_store(settings) as store:
         listener = _listener(settings, store)
         bound = [await _listen(listener, endpoint) for endpoint in settings.smtp.listen]
@@ -68,6 +70,10 @@ async def run(settings: Settings, show: str) -> None:
         events.daemon_draining(await stop)
         await listener.drain(PATIENCE)
     events.daemon_stopped()
+
+
+def _unforeseen(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    events.internal_error("", context.get("exception") or RuntimeError(context["message"]))
 
 
 def _stop_on_signal() -> asyncio.Future[str]:

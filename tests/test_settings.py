@@ -1,6 +1,7 @@
 """Where settings come from, and that every error is named with what was expected."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +29,7 @@ def file(tmp_path):
     return write
 
 
-def problems(path=None, *assignments):
+def problems(path: Path | None = None, *assignments: str) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         settings.load(path, assignments)
     return list(caught.value.problems)
@@ -116,7 +117,7 @@ def test_the_environment_writes_lists_with_commas_and_hyphens_as_underscores(mon
     chosen = settings.load().settings
     assert chosen.smtp.listen == (Endpoint("127.0.0.1", 1), Endpoint("::1", 2))
     assert chosen.return_path_domains == ("a.example", "b.example")
-    assert chosen.policy.severity == {Category.FULL_MAILBOX: Severity.HARD}
+    assert chosen.decisions().severity == {Category.FULL_MAILBOX: Severity.HARD}
     assert str(chosen.state_dir) == "/srv/b"
 
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 
 from bounced.intake import Arrival
-from bounced.listener.session import Session
+from bounced.listener.session import SHUTTING_DOWN, TOO_MANY, Session
 
 # Connections that the kernel keeps for us while we are busy.
 BACKLOG = 1024
@@ -38,6 +38,7 @@ class Listener:
         self._accept = accept
         self._domains = frozenset(domains)
         self._commits: set[asyncio.Task[str]] = set()
+        self._draining = False
         self._servers: list[asyncio.Server] = []
 
     async def listen(self, host: str, port: int) -> int:
@@ -52,6 +53,12 @@ class Listener:
         """Whether mail for `domain` is taken; "" is that of a bare postmaster, RFC 5321 section 4.5.1."""
         return not domain or not self._domains or domain.lower() in self._domains
 
+    def refusal(self) -> str | None:
+        """Return the reply that turns a new connection away; None: it may stay."""
+        if self._draining:
+            return SHUTTING_DOWN
+        return TOO_MANY if len(self.sessions) > self.connections > 0 else None
+
     async def commit(self, arrival: Arrival) -> str:
         """Have the message accepted and return the reply; it is finished even if the session is cancelled."""
         task = asyncio.create_task(self._accept(arrival))
@@ -61,6 +68,7 @@ class Listener:
 
     async def drain(self, patience: float) -> None:
         """Stop: no new connections, 421 to idle sessions, then up to `patience` seconds for the others."""
+        self._draining = True
         for server in self._servers:
             server.close()
         for session in tuple(self.sessions):

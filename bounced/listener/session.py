@@ -32,6 +32,9 @@ IDLE_TIMEOUT = 300.0
 # A peer that gets this many 5xx in one session is guessing, or broken.
 ERRORS = 20
 
+SHUTTING_DOWN = "421 4.3.2 Shutting down, come back later"
+TOO_MANY = "421 4.3.2 Too many connections, come back later"
+
 CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 # Web browsers can be made to send these to any port; nothing that they send afterwards is SMTP either.
 NOT_SMTP = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"})
@@ -91,7 +94,7 @@ class Session(SMTP):
         """End the session as soon as nothing is lost by it: now, or after the message that is coming in."""
         self._leaving = True
         if not self._receiving and self.transport is not None:
-            self._writer.write(b"421 4.3.2 Shutting down, come back later\r\n")
+            self._writer.write(SHUTTING_DOWN.encode() + b"\r\n")
             self._writer.close()
 
     def abort(self) -> None:
@@ -127,9 +130,9 @@ class Session(SMTP):
 
     async def _handle_client(self) -> None:
         try:
-            if len(self._listener.sessions) > self._listener.connections > 0:
-                events.smtp_refused(self.peer, "421 4.3.2 Too many connections")
-                await self.reply("421 4.3.2 Too many connections, come back later")
+            if refusal := self._listener.refusal():
+                events.smtp_refused(self.peer, refusal)
+                await self.reply(refusal)
                 return
             await self.reply(f"220 {self._listener.hostname} ESMTP bounced")
             while not self._leaving:

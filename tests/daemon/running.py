@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import redis
 
@@ -25,7 +25,7 @@ class Daemon:
         self.settings = (f"state_dir={state_dir}", f"smtp.listen={listen}", *settings)
         self.log: list[dict[str, Any]] = []
 
-    def __enter__(self) -> "Daemon":
+    def __enter__(self) -> Self:
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bounced", "serve", *self.options],
@@ -77,7 +77,7 @@ class Daemon:
             if line is None:
                 assert self.process.stderr is not None
                 raise AssertionError(f"no {event} before the end: {self.process.stderr.read().decode()}")
-            entry = json.loads(line)
+            entry: dict[str, Any] = json.loads(line)
             self.log.append(entry)
             if entry["event"] == event and fields.items() <= entry.items():
                 return entry
@@ -98,7 +98,7 @@ class Daemon:
         with self.smtp() as client:
             return [give(client, message, to) for message in messages]
 
-    def store(self) -> "redis.Redis[str]":
+    def store(self) -> redis.Redis:
         """Return a client of the daemon's store."""
         return redis.Redis.from_url(self.store_url, decode_responses=True)
 

@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from typing import Self
 
 import pytest
 
@@ -36,7 +37,7 @@ class Load:
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._send, args=(n,)) for n in range(CLIENTS)]
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -80,15 +81,15 @@ def assert_counted_once(daemon: Daemon, noted: dict[str, int]) -> None:
 def test_the_daemon_killed_at_fifty_random_moments(tmp_path):
     load = Load()
     settings = ("policy.soft_limit=1000000",)
-    with Daemon(tmp_path, *settings) as first:
-        listen = load.daemon = first
-        with load:
-            for _ in range(50):
-                time.sleep(random.uniform(0.02, 0.4))  # the moment is what is tested
-                load.daemon.kill()
-                load.daemon = Daemon(tmp_path, *settings, listen=listen.address).__enter__()
-        assert_counted_once(load.daemon, load.noted)
-        load.daemon.__exit__()
+    load.daemon = Daemon(tmp_path, *settings).__enter__()
+    address = load.daemon.address
+    with load:
+        for _ in range(50):
+            time.sleep(random.uniform(0.02, 0.4))  # the moment is what is tested
+            load.daemon.kill()
+            load.daemon = Daemon(tmp_path, *settings, listen=address).__enter__()
+    assert_counted_once(load.daemon, load.noted)
+    load.daemon.__exit__()
     assert sum(load.noted.values()) > 500
     assert load.replies == {"250 2.0.0"}
 

@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from bounced.intake import Arrival
 from bounced.listener import Listener
@@ -57,7 +57,7 @@ class Peer:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         self._file = self.socket.makefile("rb")
 
-    def __enter__(self) -> "Peer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -129,15 +129,14 @@ def test_twenty_errors_end_the_session():
 
 
 def test_connections_beyond_the_limit_get_421_and_room_is_made_by_leaving():
-    with listening(connections=2) as server:
-        with server.connect(), server.connect() as leaving:
-            with server.connect(greet=False) as third:
-                assert third.reply().startswith("421 4.3.2")
-                assert third.is_closed()
-            leaving.ask("QUIT")
-            assert leaving.is_closed()
-            with server.connect():
-                pass
+    with listening(connections=2) as server, server.connect(), server.connect() as leaving:
+        with server.connect(greet=False) as third:
+            assert third.reply().startswith("421 4.3.2")
+            assert third.is_closed()
+        leaving.ask("QUIT")
+        assert leaving.is_closed()
+        with server.connect():
+            pass
 
 
 def test_commands_sent_in_one_go_are_answered_in_order():

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.listener.dialogue import listening
+from tests.listener.dialogue import Peer, listening
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,15 @@ def test_a_message_without_end_is_cut_off_and_costs_no_memory(line):
         peer.start_data()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with pytest.raises(ConnectionError):
-            for _ in range(1000):
-                peer.send(line * (100_000 // len(line)))
-            peer.is_closed()
+            flood(peer, line * (100_000 // len(line)))
         assert server.arrivals == []
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
+
+
+def flood(peer: Peer, data: bytes) -> None:
+    for _ in range(1000):
+        peer.send(data)
+    peer.is_closed()
 
 
 def test_half_a_message_is_none():

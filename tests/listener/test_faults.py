@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import threading
+from collections.abc import Callable
 
 import pytest
 from aiosmtpd.smtp import SMTP
@@ -75,10 +76,7 @@ def test_draining_does_not_wait_for_ever():
     with listening() as server, server.connect() as peer:
         peer.start_data()
         server.run(server.listener.drain(0.1), timeout=5)
-        with pytest.raises(ConnectionError):
-            peer.is_closed()
-            peer.send(b"x")
-            peer.send(b"x")
+        assert peer.is_closed()
 
 
 def test_silence_ends_the_session(monkeypatch):
@@ -89,7 +87,7 @@ def test_silence_ends_the_session(monkeypatch):
 
 
 def test_the_constructor_sets_what_the_inherited_methods_of_aiosmtpd_read():
-    async def attributes(make):
+    async def attributes(make: Callable[[], object]) -> set[str]:
         return set(vars(make()))
 
     with listening() as server:
