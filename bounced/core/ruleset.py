@@ -156,11 +156,11 @@ def compile_rules(files: Iterable[tuple[str, str]]) -> Ruleset:
     for name, content in files:
         rules += _read_file(name, content, problems)
     first: dict[str, Rule] = {}
-    for rule in rules:
-        if (other := first.setdefault(rule.id, rule)) is not rule:
-            problems.append(
-                f"{rule.file}:{rule.line}: rule {rule.id!r} is already in {other.file}:{other.line}; rename one"
-            )
+    problems += [
+        f"{rule.file}:{rule.line}: rule {rule.id!r} is already in {other.file}:{other.line}; rename one"
+        for rule in rules
+        if (other := first.setdefault(rule.id, rule)) is not rule
+    ]
     if problems:
         raise RulesError(problems)
     return Ruleset(rules)
@@ -187,7 +187,7 @@ def _read_file(name: str, content: str, problems: list[str]) -> list[Rule]:
         problems.append(f"{name}:{line[1] if line else 1}: no TOML: {error}")
         return []
     layer = table.pop("layer", Layer.OPERATOR)
-    if layer not in _RANK:
+    if layer not in tuple(Layer):
         problems.append(f"{name}:1: no layer {layer!r}; there are: {', '.join(Layer)}")
         layer = Layer.OPERATOR
     rows = table.pop("rule", [])
@@ -314,7 +314,7 @@ class _Row:
                 self.wrong(f"{key} holds strings, or tables with some of: {fields}")
 
 
-def _new_set() -> Any:  # re2 has no type hints
+def _new_set() -> Any:  # noqa: ANN401 - re2 has no type hints
     options = re2.Options()
     options.case_sensitive = False
     options.log_errors = False

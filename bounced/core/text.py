@@ -18,7 +18,9 @@ LIMIT = 2048
 _ASIDE = re.compile(r"\(in reply to [^()]{1,60}\)", re.IGNORECASE)
 # Quotes and brackets fall away, and so do quoting apostrophes; the one inside a word stays ("don't", "n'existe").
 _BRACKETS = str.maketrans(
-    dict.fromkeys('()[]{}<>"`|*#\t\r\n\0', " ") | dict.fromkeys("’‘´", "'") | {",": ", ", ";": "; "}
+    dict.fromkeys('()[]{}<>"`|*#\t\r\n\0', " ")
+    | dict.fromkeys("\u2018\u2019\u00b4", "'")
+    | {",": ", ", ";": "; "}
 )
 _EDGES = ".,:;!?'"
 _LABEL = re.compile(r"([a-z]{1,16}[:=])(?!//)(.+)", re.IGNORECASE)
@@ -52,7 +54,7 @@ _WRAPPERS = ("unknown address error", "other mail system problem", "other networ
 
 # Letters that no decomposition turns into plain ones.
 _PLAIN = str.maketrans(
-    {"ł": "l", "ı": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
+    {"ł": "l", "\u0131": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
 )
 _PIECE = 512  # characters
 _MARKS = re.compile("[\u0300-\u036f\u200b-\u200f\ufeff]")
