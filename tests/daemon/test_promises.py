@@ -163,6 +163,7 @@ def test_a_second_interrupt_ends_at_once(daemon):
         daemon.wait_for("daemon.draining", signal="SIGINT")
         daemon.process.send_signal(signal.SIGINT)
         assert daemon.process.wait(5) == 130
+    daemon.command("check", JANE)  # the embedded store has been left alone; the last to use it stops it
 
 
 def test_a_port_in_use_is_named_with_what_to_do(daemon, tmp_path):
