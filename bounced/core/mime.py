@@ -37,7 +37,7 @@ _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(=\?)")
 # Possessive: without, a tag that never ends costs the square of its length.
-_TAG = re.compile(r"<(/?)([A-Za-z!][A-Za-z0-9]*+)[^<>]*+>")
+_TAG = re.compile(r"<(/?)(!|[A-Za-z][A-Za-z0-9]*+(?=[\s/>:]))[^<>]*+>")  # and no <jane@example.org>
 _LONG_REFERENCE = re.compile(r"&#[0-9]{8,}+;?")  # html.unescape raises on more digits than int takes
 
 _NOT_BASE64 = bytes(set(range(256)) - {*(ascii_letters + digits + "+/").encode()})
@@ -176,7 +176,7 @@ class Part:
             begin = after
             if is_last:
                 return
-        if begin >= 0:
+        if 0 <= begin < self._end:
             yield begin, self._end  # cut: RFC 2046 section 5.1.1 wants a closing delimiter
 
     def _delimiters(self) -> Iterator[tuple[int, int, bool]]:
@@ -189,12 +189,11 @@ class Part:
         at = data.find(delimiter, max(self._start - 1, 0), end)
         while at >= 0:
             line_end = data.find(b"\n", at + 1, end)
-            tail = data[at + len(delimiter) : line_end if line_end >= 0 else end]
-            if line_end < 0 and not tail.startswith(b"--"):
-                return  # cut within the line
+            after = line_end + 1 if line_end >= 0 else end
+            tail = data[at + len(delimiter) : after].strip()
             # A longer boundary may begin with this one: it delimits something inside.
-            if tail.strip() in (b"", b"--"):
-                yield at, line_end + 1, tail.startswith(b"--")
+            if tail in (b"", b"--"):
+                yield at, after, tail == b"--"
             at = data.find(delimiter, at + 1, end)
 
     @property
@@ -313,7 +312,7 @@ def strip_markup(text: str) -> str:
         elif tag[1] and name == hidden:
             hidden = ""
     if not hidden:
-        out.append(text[at:])
+        out.append(text[at:].replace("\n", " ") if at else text)  # without any tag: a text mislabelled
     plain = html.unescape(_LONG_REFERENCE.sub(" ", "".join(out)))
     lines = (" ".join(line.split()) for line in plain.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

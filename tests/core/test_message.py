@@ -1,0 +1,127 @@
+"""What a returned mail has in it, and which message came back."""
+
+import pytest
+
+from bounced.core import message
+from bounced.core.message import ReturnedMail
+from tests.core.reading import GROUP, KNOWN, MESSAGES, RETURNED, dsn, names, read
+
+
+def taken_apart(raw: str) -> ReturnedMail:
+    return message.read(raw.encode(), KNOWN.marks)
+
+
+FIELDS = f"Reporting-MTA: dns; relay.example.net\n\n{GROUP}"
+
+
+@pytest.mark.parametrize(
+    "returned_type",
+    [
+        "message/rfc822",
+        "text/rfc822-headers",
+        "message/rfc822-headers",
+        "message/global",
+        "message/global-headers",
+    ],
+)
+def test_the_returned_part(returned_type):
+    report = read(dsn(FIELDS, returned_type=returned_type)).report
+    assert report.original_message_id == "<letter@app.example.com>"
+    assert report.addressees == ("jane@example.org",)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        f"\n\n{RETURNED}",
+        f"From news@example.com Sun Nov 22 04:00:00 2026\n{RETURNED}",
+        f"Received: from a by b\n\tfor c\n{RETURNED}",
+    ],
+)
+def test_a_returned_header_with_something_before_it(returned):
+    assert read(dsn(FIELDS, returned=returned)).report.original_message_id == "<letter@app.example.com>"
+
+
+def test_a_returned_header_in_a_text_part():
+    assert (
+        read(dsn(FIELDS, returned_type="text/plain")).report.original_message_id == "<letter@app.example.com>"
+    )
+
+
+def test_a_returned_header_that_took_the_place_of_the_part_s():
+    mail = dsn(FIELDS).replace("Content-Type: message/rfc822\n\n", "Received: from a by b\n")
+    assert taken_apart(mail).returned.get("message-id") == "<letter@app.example.com>"
+
+
+def test_the_copy_below_a_line():
+    reading = read(MESSAGES["plain-words"])
+    assert reading.report.original_message_id == "<letter-5@app.example.com>"
+    assert names(reading) == ["jane@example.org"]  # and nobody whom the copy names
+
+
+def test_the_body_of_the_returned_message_is_not_looked_at():
+    body = f"{RETURNED}\nMessage-ID: <body@evil.example>\n\n{GROUP.replace('jane', 'victim')}"
+    reading = read(dsn(FIELDS, returned=body))
+    assert reading.report.original_message_id == "<letter@app.example.com>"
+    assert names(reading) == ["jane@example.org"]
+
+
+NESTED = dsn(FIELDS.replace("jane", "victim")).replace("=_b", "=_inner")
+
+
+def test_a_report_in_the_returned_mail_is_not_believed():
+    assert names(read(dsn(FIELDS, returned=NESTED))) == ["jane@example.org"]
+    in_words = MESSAGES["plain-words"].decode().partition("--- Below")[0]
+    raw = f"{in_words}--- Below this line is a copy of the message.\n\n{NESTED}"
+    assert names(read(raw)) == ["jane@example.org"]
+
+
+def test_a_report_forwarded_by_somebody_is_read():
+    reading = read(MESSAGES["forwarded"])
+    assert names(reading) == ["jane@example.org"]
+    assert reading.report.original_message_id == "<letter-8@app.example.com>"
+
+
+def test_the_plain_form_of_an_alternative_is_read():
+    alternative = (
+        "Content-Type: multipart/alternative; boundary=a\n\n"
+        "--a\nContent-Type: text/html\n\n<p>marked up</p>\n--a\nContent-Type: text/plain\n\nplain\n--a--\n"
+    )
+    assert taken_apart(alternative).notice.strip() == "plain"
+    assert taken_apart(alternative.replace("text/plain", "text/x-other")).notice.split() == [
+        "marked",
+        "up",
+        "plain",
+    ]
+
+
+def test_parts_nested_too_deep_do_not_exist():
+    raw = "body\n"
+    for depth in range(message.MAX_DEPTH + 2):
+        raw = f"Content-Type: multipart/mixed; boundary=b{depth}\n\n--b{depth}\n{raw}\n--b{depth}--\n"
+    assert "body" not in taken_apart(raw).notice
+
+
+def test_attachments_are_not_read():
+    raw = dsn(FIELDS, returned_type="application/pdf")
+    assert taken_apart(raw).returned is None
+
+
+def test_a_complaint_in_plain_text():
+    raw = "From: a@isp.example\nSubject: Complaint\n\nFeedback-Type: abuse\nOriginal-Rcpt-To: jane@example.org\n"
+    reading = read(raw)
+    assert reading.report.kind == "feedback"
+    assert names(reading) == ["jane@example.org"]
+
+
+def test_a_notice_quoted_as_a_whole():
+    raw = f"From: admin@example.com\nSubject: Fwd: Undelivered\n\n> {FIELDS}".replace("\nF", "\n> F")
+    raw = raw.replace("\nAct", "\n> Act").replace("\nSta", "\n> Sta").replace("net\n\n", "net\n>\n")
+    assert names(read(raw.replace("> From", "From").replace("\n> Fwd", "\nFwd"))) == ["jane@example.org"]
+
+
+def test_at_most_so_many_texts_make_the_notice():
+    parts = "".join(f"--b\n\ntext {n}\n" for n in range(20))
+    notice = taken_apart(f"Content-Type: multipart/mixed; boundary=b\n\n{parts}--b--\n").notice
+    assert f"text {message.MAX_TEXTS - 1}" in notice
+    assert f"text {message.MAX_TEXTS}" not in notice

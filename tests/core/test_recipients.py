@@ -1,0 +1,76 @@
+"""Whom a report is about."""
+
+import pytest
+
+from bounced.core import recipients
+from bounced.core.model import Action, Kind, RecipientReport, Report
+
+
+def chosen(*entries: RecipientReport, to: tuple[str, ...] = (), limit: int = 100, unread: int = 0):
+    return recipients.choose(Report(Kind.BOUNCE, entries, addressees=to, unread=unread), limit)
+
+
+def entry(
+    final: str | None = None, original: str | None = None, action: Action | None = Action.FAILED, **fields
+):
+    return RecipientReport(final_recipient=final, original_recipient=original, action=action, **fields)
+
+
+@pytest.mark.parametrize(
+    ("report", "to", "address"),
+    [
+        (entry("inside@example.net", "Jane@Example.org"), (), "jane@example.org"),
+        (entry("jane@example.org"), (), "jane@example.org"),
+        (entry("jane@example.org", "jane"), (), "jane@example.org"),
+        (entry("Jane"), ("joe@example.org", "jane@example.org", "jane@later.example"), "jane@example.org"),
+        (entry("jane"), ("joe@example.org", "not an address"), None),
+        (entry(), ("joe@example.org",), None),
+    ],
+)
+def test_the_address_that_the_sender_wrote_to(report, to, address):
+    found, _ = chosen(report, to=to)
+    assert [recipient.address for recipient in found] == ([address] if address else [])
+
+
+def test_at_most_so_many_are_believed_and_the_rest_is_counted():
+    found, left_out = chosen(*(entry(f"u{n}@example.org") for n in (1, 2, 3, 3, 1, 4)), limit=2, unread=5)
+    assert [recipient.address for recipient in found] == ["u1@example.org", "u2@example.org"]
+    assert left_out == 7
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "believed"),
+    [
+        (Action.FAILED, Action.DELAYED, Action.FAILED),
+        (Action.DELIVERED, Action.FAILED, Action.DELIVERED),
+        (Action.EXPANDED, Action.FAILED, Action.FAILED),
+        (None, Action.DELAYED, Action.DELAYED),
+    ],
+)
+def test_of_two_fates_of_one_address_one_is_believed(one, other, believed):
+    for pair in ((one, other), (other, one)):
+        ((recipient,), _) = chosen(*(entry("jane@example.org", action=action) for action in pair))
+        assert recipient.report.action is believed
+
+
+def test_two_entries_of_one_fate_complete_each_other():
+    vague = entry("jane@example.org", status="5.0.0", diagnostic="550 Nobody", remote_mta="mx.example.org")
+    exact = entry("jane@example.org", status="5.1.1", explanation="There is nobody.")
+    ((recipient,), _) = chosen(vague, exact)
+    assert recipient.report == entry(
+        "jane@example.org",
+        status="5.1.1",
+        diagnostic="550 Nobody",
+        remote_mta="mx.example.org",
+        explanation="There is nobody.",
+    )
+
+
+def test_evidence_carries_what_a_category_is_judged_by():
+    report = entry("a@example.org", status="5.1.1", diagnostic="550 5.1.1 Nobody (in reply to RCPT TO)")
+    found = recipients.evidence(report, Report(Kind.BOUNCE, reporting_mta="relay.example.net"))
+    assert (found.reply_code, found.command, found.reporting_mta) == ("550", "RCPT", "relay.example.net")
+    silent = recipients.evidence(
+        entry("a@example.org", explanation="refused after DATA"), Report(Kind.BOUNCE)
+    )
+    assert (silent.reply_code, silent.command) == (None, "DATA")
