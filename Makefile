@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SOURCES := bounced tests benchmarks
 
-.PHONY: install run test lint lock clean
+.PHONY: install run test mta-more lint lock clean
 
 install: $(VENV)/.installed
 
@@ -25,7 +25,12 @@ test: install lint
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/core
 	$(BIN)/coverage report
-	$(BIN)/pytest tests --ignore tests/core -n 2
+	$(BIN)/pytest tests --ignore tests/core -n 2 --dist loadscope
+
+# Mail servers that are slower to get: CONTRIBUTING.md.
+mta-more: install
+	tests/mta/unpack.sh sendmail
+	BOUNCED_REQUIRE_MTA=all $(BIN)/pytest tests/mta -k TestSendmail
 
 lint: install
 	$(BIN)/ruff check $(SOURCES)

@@ -186,7 +186,7 @@ class Session(SMTP):
         size = self._listener.message_size
         await self.reply(
             f"250-{self._listener.hostname}\r\n"
-            f"250-PIPELINING\r\n250-SIZE{f' {size}' if size else ''}\r\n"
+            f"250-PIPELINING\r\n250-SIZE{f' {size:d}' if size else ''}\r\n"
             "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8"
         )
 
