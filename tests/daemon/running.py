@@ -35,8 +35,12 @@ class Daemon:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.address = self.wait_for("daemon.listening")["address"]
-        self.store_url = self.wait_for("daemon.started")["store"]
+        try:
+            self.address = self.wait_for("daemon.listening")["address"]
+            self.store_url = self.wait_for("daemon.started")["store"]
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
