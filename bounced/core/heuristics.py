@@ -20,7 +20,9 @@ FIELDS = ("to", "subject", "x-mailer", "auto-submitted", "x-failed-recipients")
 
 
 def read(mail: ReturnedMail) -> Report | None:
-    """The recipients that flufl.bounce finds in the notice; None when it finds none."""
+    """The recipients that flufl.bounce finds in the notice of a server; None when it finds none."""
+    if "server" not in mail.marks.says(mail.headers.get("from")):
+        return None  # it would believe any letter that quotes a report
     message = Message()
     message["from"] = _field(mail, "from") or "unknown"  # a detector fails without it
     for name in FIELDS:

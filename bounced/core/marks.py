@@ -1,8 +1,14 @@
 """The marks by which a person, too, knows a report: sentences and lines, as data (`notices.toml`).
 
-A mark has a role. `failed`, `delayed`, `delivered`, `autoreply` and `feedback` are sentences that say what a mail is about;
-`copy` is the line after which the returned message is copied; `recipient` is a line that names a recipient
-that the report is about, with the address as its group; `bystander` is a line that names somebody else.
+A mark has a role, which is one of
+
+- `failed`, `delayed`, `delivered`, `autoreply`, `feedback`: a sentence that says what a mail is about; `reason`
+  says why delivery failed, `final` that nobody tries any longer, `warning` that nothing is final;
+- `server`: the From field of a server;
+- `copy`: the line after which the returned message is copied;
+- `recipient`: a sentence that names a recipient that the report is about, with the address as its group;
+  `label`: a line that does so and says nothing else; `bystander`: a line that names somebody else.
+
 A new server is a new entry with its own example, not code.
 
 All patterns are RE2: linear in the text, whatever the text.
@@ -18,8 +24,11 @@ import re2
 from bounced.core import mailbox
 from bounced.core.text import fold
 
-SENTENCES = ("failed", "delayed", "delivered", "autoreply", "feedback")
-ROLES = (*SENTENCES, "copy", "recipient", "bystander")
+SENTENCES = (
+    "failed", "reason", "final", "delayed", "warning", "delivered", "autoreply", "feedback", "server",
+)  # fmt: skip
+NAMES = ("recipient", "label", "bystander")
+ROLES = (*SENTENCES, "copy", *NAMES)
 MAX_NOTICE = 65_536  # characters of a notice that are read
 MAX_LINE = 1_000  # characters of one line
 MAX_LINES = 2_000
@@ -37,10 +46,21 @@ class MarksError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
+    """One entry of the data."""
+
     id: str
     role: str
     pattern: str
     examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A recipient that a line names, "" for a bystander; whether by a mere label, and what follows."""
+
+    address: str
+    is_label: bool = False
+    rest: str = ""
 
 
 class Marks:
@@ -50,15 +70,12 @@ class Marks:
         self.marks = tuple(marks)
         self._sentences = _Set([m for m in self.marks if m.role in SENTENCES])
         self._copies = _Set([m for m in self.marks if m.role == "copy"])
-        self._lines = _Set([m for m in self.marks if m.role in ("recipient", "bystander")])
-        self._recipients = {m.id: _compile(m) for m in self.marks if m.role == "recipient"}
+        self._lines = _Set([m for m in self.marks if m.role in NAMES])
+        self._recipients = {m.id: _compile(m) for m in self.marks if m.role in ("recipient", "label")}
 
     def says(self, text: str) -> frozenset[str]:
         """The roles of the sentences in `text`."""
         return frozenset(mark.role for mark in self._sentences.match(fold(text[:MAX_NOTICE])))
-
-    def sentences(self, text: str) -> list[Mark]:
-        return self._sentences.match(fold(text[:MAX_NOTICE]))
 
     def cut(self, text: str) -> tuple[str, str]:
         """Split a notice where a copy of the returned message begins: what is before, and the copy."""
@@ -75,18 +92,20 @@ class Marks:
             return text[: trace.start()], text[trace.start() :]
         return text, ""
 
-    def named(self, line: str) -> str | None:
-        """The recipient that this line names by a label or in a sentence; "" for a bystander; None for neither."""
-        found = self._lines.match(fold(line[:MAX_LINE]))
-        for mark in found:
-            if mark.role == "bystander":
-                return ""
-        for mark in found:
-            match = self._recipients[mark.id].search(fold(line[:MAX_LINE]))
+    def named(self, line: str) -> "Named | None":
+        """Whom this line names, by a label or in a sentence; None when it names nobody."""
+        line = line[:MAX_LINE]
+        found = self._lines.match(fold(line))
+        if any(mark.role == "bystander" for mark in found):
+            return Named("")
+        # A sentence before a mere label: it says more.
+        for mark in sorted(found, key=lambda mark: mark.role == "label"):
+            match = self._recipients[mark.id].search(fold(line))
             address = mailbox.find(match[1]) if match else None
             if address:
-                # The line as written, where the pattern saw it without accents.
-                return next((one for one in mailbox.find_all(line) if fold(one) == address), address)
+                # As written, where the pattern saw it without accents.
+                address = next((one for one in mailbox.find_all(line) if fold(one) == address), address)
+                return Named(address, mark.role == "label", line.partition(address)[2].strip(" >\"']"))
         return None
 
 
@@ -122,7 +141,7 @@ def load(text: str) -> Marks:
     return Marks(marks)
 
 
-def _compile(mark: Mark) -> Any:
+def _compile(mark: Mark) -> "re2._Regexp[str]":
     try:
         return re2.compile(f"(?im){mark.pattern}")
     except re2.error as error:

@@ -1,85 +1,63 @@
 """Stage: read a report out of the words that a server wrote for a person, when there is nothing else.
 
-A few mechanisms, and no server's name among them: is this a report at all (several signs must agree); which
-lines name a recipient (an address that a line begins with, or a line that a mark knows); which lines around it
-say why; where an SMTP reply is quoted in them. The words are data: `notices.toml`, through `marks`.
+A few mechanisms, and no server's name among them: is this a report at all (a server must have written it, and
+several signs agree); which lines name a recipient (an address that a line begins with, a line that a mark
+knows, else the only address that can be meant); which lines around it say why; where an SMTP reply is quoted
+in them. The words are data: `notices.toml`, through `marks`. Time is linear in the length of the notice.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 
-from bounced.core import mailbox, status
-from bounced.core.marks import MAX_LINE, MAX_LINES, Marks
+from bounced.core import mailbox, quoted, status
+from bounced.core.marks import Marks
+from bounced.core.mentions import MAX_ZONE, Mention, find, paragraphs
 from bounced.core.message import ReturnedMail
-from bounced.core.mime import Headers
 from bounced.core.model import Action, Kind, RecipientReport, Report
+from bounced.core.quoted import MAX_TEXT, one_line
 
 SOURCE = "notice"
-MAX_TEXT = 2_000  # characters of a diagnostic or an explanation
-ENOUGH = 5  # signs, weighed, that make a mail a report
+ENOUGH = 4  # signs, weighed, that make a mail a report
 
-_DAEMON = re.compile(
-    r"mailer.?daemon|post.?master|mail.?daemon|daemon@|mdaemon|mail deliver|delivery (sub)?system|mail (admin|system)"
-    r"|system administrator|microsoft outlook|mail\.delivery|delivery[ -](status|report|notification)|returned.?mail",
-    re.IGNORECASE,
-)
+# Roles of sentences that say what became of a message.
+_ABOUT_DELIVERY = frozenset(("failed", "final", "reason", "delayed", "warning", "delivered"))
 _REPLIED = re.compile(r"\s*(re|aw|sv|antw|vs|odp)\s*:", re.IGNORECASE)
-# Mailboxes that speak for a server: never the recipient, when a sentence names somebody else too.
-_SERVER_MAILBOX = re.compile(r"(mailer-daemon|postmaster|abuse|support|no-?reply)@", re.IGNORECASE)
 # The null reverse-path of RFC 5321 section 4.5.5, as delivery agents write it down.
 _NULL_PATHS = ("", "<>", "<MAILER-DAEMON>", "MAILER-DAEMON")
-# What may stand before an address that a line is about: bullets, quotes, arrows, a count.
-_BULLET = re.compile(r"^[\s>*•·|-]*(?:\d{1,3}[.)]\s+)?")
-# What follows it, when the line is about the address and not about something that the address did.
-_ABOUT = re.compile(
-    r"""\s*(?:$|[:(\[,;-]|\.\.\.|\u2026|<mailto:|<[^<>\s]+@|=>|on \w{3},?\s|[.>]?\s*$"""
-    r"""|(?:said|failed|unknown|rejected|user|mailbox|no such)\b)""",
-    re.IGNORECASE,
+# Full-width forms, and scripts without blanks that run into the address.
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
+    map(ord, "「」『』【】"), 0x22
 )
-# SendGrid's queue and others write a label and an id before the address: "jane:000042:<jane@example.org> : ..."
-_LABELLED = re.compile(r"^[\w.+-]{1,64}:\d{1,12}:(?=<)")
-_GENERATED = re.compile(
-    r"\b(?:(?:generated|expanded|forwarded) (?:from|by)|originally to) ([^()\s]{3,320})", re.IGNORECASE
-)
-_SEPARATOR = re.compile(r"^\s*[-=_*#|+~]{4,}")
-# An SMTP reply in running text: a code, then a status or a word that is no unit.
-_REPLY = re.compile(
-    r"(?<![\w.:/@#$-])([45][0-5]\d)(?=-|[ ]|: |#)[ :-]{0,3}(?:#?[45]\.\d{1,3}\.\d{1,3}|[<(#\"'A-Za-z\u0080-\uffff])"
-    r"(?!(?:bytes?|kb|mb|seconds?|secs?|minutes?|hours?|days?|messages?|times|octets)\b)",
-    re.IGNORECASE,
-)
-_HOST = re.compile(
-    r"((?:[A-Za-z0-9_-]{1,63}\.){1,10}[A-Za-z][A-Za-z0-9-]{1,62})\.?\s?[\[(]\d{1,3}(?:\.\d{1,3}){3}[\])]"
-)
-
-
-@dataclass(slots=True)
-class _Mention:
-    """Lines about one recipient: what the line itself goes on to say, then those after it."""
-
-    address: str
-    original: str | None = None
-    before: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
+_CJK = "\u3001-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
+_SCRIPT_CHANGES = re.compile(rf"(?<=[{_CJK}])(?=[A-Za-z0-9<])|(?<=[A-Za-z0-9>])(?=[{_CJK}])")
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=\))\s+(?=[A-Z])|(?<=\u3002)")
+_SPLIT = re.compile(r"(<[^<>\s]{1,320})\n[ \t]*([^<>\s]{1,255}>)")
 
 
 def read(mail: ReturnedMail, marks: Marks) -> Report | None:
     """Read the notice of `mail`; None when it is no report. A report may have no recipient that can be told."""
-    notice = mail.notice
-    subject = mail.headers.get("subject")
-    kind = _kind(mail, notice, subject, marks)
+    notice = _SPLIT.sub(_joined, mail.notice)
+    if not notice.isascii():
+        notice = _SCRIPT_CHANGES.sub(" ", notice.translate(_WIDE))
+    kind, is_sure = _kind(mail, notice, marks)
     if kind is None:
         return None
     action = {Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}.get(kind, Action.FAILED)
-    lines = [line[:MAX_LINE] for line in notice.split("\n", MAX_LINES)[:MAX_LINES]]
-    mentions = _mentions(lines, mail.headers, marks)
+    mentions = find(notice, marks, _own(mail), _addressees(mail), guess=is_sure)
+    if not mentions and not is_sure:
+        return None
     for address in mailbox.find_all(mail.headers.get("x-failed-recipients")):
         if not any(same(address, m.address) or same(address, m.original) for m in mentions):
-            mentions.append(_Mention(address))
-    alone = len({m.address.lower() for m in mentions}) == 1
-    recipients = tuple(_recipient(group, notice if alone else "", action) for group in _grouped(mentions))
+            mentions.append(Mention(address, [], []))
+    groups = list(_grouped(mentions))
+    alone = notice if len(groups) == 1 else ""
+    recipients = tuple(_recipient(group, alone, action, marks) for group in groups)
     return Report(kind=kind, recipients=recipients, source=SOURCE)
+
+
+def is_reply(subject: str) -> bool:
+    """Whether a person answers: what is quoted below is old, whatever it reports."""
+    return _REPLIED.match(subject) is not None
 
 
 def same(one: str, other: str | None) -> bool:
@@ -96,126 +74,114 @@ def explanation_of(address: str, notice: str) -> str:
     return " ".join(notice[at : min(end if end >= 0 else len(notice), at + MAX_TEXT)].split())
 
 
-def _kind(mail: ReturnedMail, notice: str, subject: str, marks: Marks) -> Kind | None:
-    """Weigh the signs: who wrote it, what the subject and the words say, what is enclosed."""
-    heading = frozenset[str]() if _REPLIED.match(subject) else marks.says(subject)
-    sentences = marks.sentences(notice)
-    said = {mark.role for mark in sentences}
-    about = (heading | said) & {"failed", "delayed", "delivered"}
-    daemon = _DAEMON.search(mail.headers.get("from")) is not None
-    named = "x-failed-recipients" in mail.headers
-    if not about and not named:
-        return None
-    if "autoreply" in heading and not daemon:
-        return None
+def _joined(match: re.Match[str]) -> str:
+    return match[1] + match[2] if "@" in match[1] + match[2] else match[0]
+
+
+def _own(mail: ReturnedMail) -> set[str]:
+    """The addresses that the report itself comes from and goes to."""
+    fields = " ".join(mail.headers.get(name) for name in ("to", "from", "reply-to"))
+    return {address.lower() for address in mailbox.find_all(fields)}
+
+
+def _addressees(mail: ReturnedMail) -> set[str]:
+    """The addresses that the returned mail went to."""
+    fields = f"{mail.returned.get('to')} {mail.returned.get('cc')}" if mail.returned else ""
+    return {address.lower() for address in mailbox.find_all(fields)}
+
+
+def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, bool]:
+    """Weigh the signs: who wrote it, what the subject and the words say, what is enclosed.
+
+    It is not sure when a reason is given and nothing says that delivery failed: somebody must be named, then.
+    """
+    headers = mail.headers
+    subject = headers.get("subject")
+    heading = frozenset[str]() if is_reply(subject) else marks.says(subject)
+    said = marks.says(notice)
+    about = (heading | said) & _ABOUT_DELIVERY
+    server = "server" in marks.says(headers.get("from"))
+    named = "x-failed-recipients" in headers
+    null_path = "return-path" in headers and headers.get("return-path").upper() in _NULL_PATHS
+    submitted = headers.get("auto-submitted").lower()
+    by_person = not (server or named) and ("autoreply" in heading or submitted.startswith("auto-replied"))
     weight = (
         3 * named
-        + 2 * daemon
-        + 2 * bool(heading & {"failed", "delayed", "delivered"})
-        + 2 * bool(said & {"failed", "delayed", "delivered"})
-        + 2 * ("return-path" in mail.headers and mail.headers.get("return-path").upper() in _NULL_PATHS)
-        + (mail.headers.get("auto-submitted").lower() not in ("", "no"))
+        + 2 * server
+        + 2 * bool(heading & about)
+        + 2 * bool(said & about)
+        + null_path
+        + (submitted not in ("", "no"))
         + (mail.returned is not None)
-        + (_REPLY.search(notice) is not None)
+        + quoted.has_reply(notice)
     )
-    if weight < ENOUGH:
-        return None
-    if any(mark.id == "delayed-warning-only" for mark in sentences):
-        return Kind.DELAYED
-    if "failed" in heading:
-        return Kind.BOUNCE
-    if "delayed" in heading:
-        return Kind.DELAYED
-    if "delayed" in said and not any(mark.id == "failed-giving-up" for mark in sentences):
-        return Kind.DELAYED
-    return Kind.BOUNCE if "failed" in about or named else Kind.DELIVERED
+    if not (server or named or null_path) or not (named or about) or by_person or weight < ENOUGH:
+        return None, False
+    is_sure = bool(named or heading & about or about - {"reason"})
+    if "warning" in said:
+        return Kind.DELAYED, is_sure
+    for role, kind in (("failed", Kind.BOUNCE), ("delayed", Kind.DELAYED), ("delivered", Kind.DELIVERED)):
+        if role in heading:
+            return kind, is_sure
+    if "delayed" in said and "final" not in said:
+        return Kind.DELAYED, is_sure
+    return (Kind.BOUNCE if named or about != {"delivered"} else Kind.DELIVERED), is_sure
 
 
-def _mentions(lines: list[str], headers: Headers, marks: Marks) -> list[_Mention]:
-    """Every line that names a recipient, with the lines that belong to it."""
-    sender = mailbox.find(headers.get("to"))
-    strong: list[_Mention] = []
-    weak: list[_Mention] = []
-    since: list[str] = []  # lines since the last recipient
-    current: _Mention | None = None
-    for line in lines:
-        about, address, rest = _begins_with_address(line)
-        named = None if about else marks.named(line) if "@" in line else None
-        if about or named:
-            address = address or named or ""
-            current = _Mention(address, before=since, lines=[rest if about else line])
-            doubtful = not about and (same(address, sender) or _SERVER_MAILBOX.match(address))
-            (weak if doubtful else strong).append(current)
-            since = []
-            continue
-        generated = _GENERATED.search(line)
-        if generated and current is not None:
-            current.original = mailbox.find(generated[1])
-        if _SEPARATOR.match(line):
-            current = None
-            since = []
-        elif current is not None:
-            current.lines.append(line)
-        since.append(line)
-    return strong or weak
-
-
-def _begins_with_address(line: str) -> tuple[bool, str, str]:
-    """Whether the line is about an address that it begins with; the address; the rest of the line."""
-    if "@" not in line:
-        return False, "", ""
-    start = _BULLET.match(line)
-    body = line[start.end() if start else 0 :]
-    body = _LABELLED.sub("", body).lstrip("<\"' ")
-    address = mailbox.find(body.split(None, 1)[0]) if body else None
-    if address is None or not body.startswith(address):
-        return False, "", ""
-    rest = body[len(address) :].lstrip(">\"'")
-    return _ABOUT.match(rest) is not None, address, rest.lstrip(" :>")
-
-
-def _grouped(mentions: list[_Mention]) -> Iterator[list[_Mention]]:
-    groups: dict[str, list[_Mention]] = {}
+def _grouped(mentions: Iterable[Mention]) -> Iterator[list[Mention]]:
+    groups: dict[str, list[Mention]] = {}
     for mention in mentions:
         groups.setdefault(mention.address.lower(), []).append(mention)
     yield from groups.values()
 
 
-def _recipient(mentions: list[_Mention], notice: str, action: Action) -> RecipientReport:
+def _recipient(mentions: list[Mention], notice: str, action: Action, marks: Marks) -> RecipientReport:
     """One recipient of all lines that name it; `notice` is the whole text when there is no other recipient."""
-    texts = (
-        ["\n".join(m.lines) for m in mentions]
-        + ["\n".join((*m.before, *m.lines)) for m in mentions]
-        + [notice]
-    )
-    replied = next((text for text in texts if _REPLY.search(text)), None)
-    if replied is not None:
-        diagnostic = _reply_in(replied)
-    else:
-        diagnostic = next((said for text in texts[:-1] if (said := _paragraphs(text))), None)
-    host = next((match[1] for text in texts if (match := _HOST.search(text))), None)
-    whole = notice or "\n".join(texts)
+    zones = [m.after for m in mentions] + [m.ahead for m in mentions] + [notice]
+    reply = next((found for zone in zones if (found := quoted.reply(zone))), None)
+    diagnostic = reply.text if reply else _reason(mentions, notice, marks)
+    whole = notice or "\n".join(zones)[:MAX_ZONE]
     return RecipientReport(
         original_recipient=next((m.original for m in mentions if m.original), None),
         final_recipient=mentions[0].address,
         action=action,
-        status=status.find(diagnostic or ""),
-        remote_mta=host.lower() if host else None,
-        diagnostic_type="smtp" if replied is not None else None,
+        status=status.find(diagnostic or "") or status.find(notice),
+        remote_mta=next((host for zone in zones if (host := quoted.host(zone))), None),
+        diagnostic_type="smtp" if reply else None,
         diagnostic=diagnostic,
-        command=status.command(replied or whole[:MAX_TEXT]),
+        command=reply.command if reply else status.command(whole[:MAX_TEXT]),
         explanation=" ".join(whole.split())[:MAX_TEXT],
     )
 
 
-def _reply_in(text: str) -> str:
-    """The SMTP reply that `text` quotes: from its code to the end of the paragraph."""
-    match = _REPLY.search(text)
-    start = match.start() if match else 0
-    end = text.find("\n\n", start)
-    reply = text[start : end if end >= 0 else len(text)]
-    return " ".join(reply.split())[:MAX_TEXT]
+def _reason(mentions: list[Mention], notice: str, marks: Marks) -> str | None:
+    """What is said about a recipient where no reply is quoted: below its address, above it, or farther below."""
+    last = notice.rfind(mentions[-1].address)
+    farther = notice[last + len(mentions[-1].address) :][:MAX_ZONE] if last >= 0 else ""
+    for zone in (*(m.after for m in mentions), *(m.above for m in mentions), farther):
+        for paragraph in paragraphs(zone):
+            if telling := _telling(paragraph, marks):
+                return one_line([telling])
+    for mention in mentions:
+        if mention.lines and mention.lines[0].strip():
+            return one_line([next(paragraphs(mention.after), "")]) or None
+    sentences = (sentence for paragraph in paragraphs(notice) for sentence in _SENTENCE_ENDS.split(paragraph))
+    return next((sentence[:MAX_TEXT] for sentence in sentences if "reason" in marks.says(sentence)), None)
 
 
-def _paragraphs(text: str) -> str | None:
-    return " ".join(text.split())[:MAX_TEXT].strip(" .:-()[]") or None
+def _telling(paragraph: str, marks: Marks) -> str:
+    """What a paragraph says besides that delivery failed, whom to ask, and what the next paragraph holds."""
+    sentences = _SENTENCE_ENDS.split(paragraph)
+    if paragraph.endswith(":"):
+        sentences.pop()
+    return " ".join(sentence for sentence in sentences if _tells(sentence, marks))
+
+
+def _tells(sentence: str, marks: Marks) -> bool:
+    says = marks.says(sentence)
+    if "reason" in says:
+        return True
+    if not any(map(str.isalnum, sentence)):
+        return False
+    named = marks.named(sentence)
+    return not says & _ABOUT_DELIVERY and (named is None or named.address != "")

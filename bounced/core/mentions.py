@@ -1,0 +1,201 @@
+"""Whom a notice names, and which of its lines belong to whom.
+
+Three ways of naming a recipient, in the order of trust: a line is about an address (it begins with it, or a
+mark knows the line); the same for a mailbox that speaks for the server or that the report itself goes to; an
+address in any sentence, when it is the only one that can be meant. Bystanders are never recipients.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bounced.core import mailbox
+from bounced.core.marks import MAX_LINE, MAX_LINES, Marks
+from bounced.core.quoted import SEPARATOR
+
+MAX_ZONE = 8_192  # characters around a mention in which its reason is looked for
+MAX_ZONE_LINES = 40
+
+# Mailboxes that speak for a server or a list: never the recipient, when somebody else is named too.
+_SERVER_MAILBOX = re.compile(
+    r"(?:mailer-daemon|postmaster|abuse|support|help|no-?reply|\S{1,64}-(?:owner|request|admin|bounces?|confirm))@",
+    re.IGNORECASE,
+)
+# What may stand before an address that a line is about: bullets, quotes, arrows, a count.
+_BULLET = re.compile(r"[\s>*•·|-]*(?:\d{1,3}[.)]\s+)?")
+# What follows it, when the line is about the address and not about something that the address did.
+_ABOUT = re.compile(
+    r"\s*(?:$|[:(\[,;-]|\.\.\.|\u2026|<mailto:|<[^<>\s]+@|=>|on \w{3},?\s|on \d|[.>]?\s*$"
+    r"|(?:said|fail(?:ed|s|ure)|unknown|rejected|user|mailbox|no such|delivery|could ?n[o']t|cannot|does|is|was|has)\b)",
+    re.IGNORECASE,
+)
+_WHEN = re.compile(r"on (?:\w{3}, )?\d{1,4}\b")
+# Queues write a label and an id before the address: "jane:000042:<jane@example.org> : ..."
+_LABELLED = re.compile(r"[\w.+-]{1,64}:\d{1,12}:(?=<)")
+# The address before an alias or a .forward: it is the one that the sender wrote to.
+_GENERATED = re.compile(
+    r"\(?\b(?:(?:generated|expanded|forwarded) (?:from|by)|originally to):? ([^()\s]{3,320})\)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class Mention:
+    """One naming of a recipient: the lines before it; what its own line goes on to say, and those after it."""
+
+    address: str
+    before: list[str]
+    lines: list[str]
+    original: str | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing has been said yet."""
+        return not any(map(str.strip, self.lines))
+
+    @property
+    def after(self) -> str:
+        """What is said from the mention on, up to somebody else or a ruler."""
+        return "\n".join(self.lines)[:MAX_ZONE]
+
+    @property
+    def ahead(self) -> str:
+        """What is said before the mention, down from somebody else or a ruler."""
+        return "\n".join(self.before[-MAX_ZONE_LINES:])
+
+    @property
+    def above(self) -> str:
+        """The paragraph right above a mention whose own line says nothing; else nothing."""
+        if self.lines and self.lines[0].strip():
+            return ""
+        return last_paragraph(self.before[-MAX_ZONE_LINES:])
+
+
+def find(notice: str, marks: Marks, own: set[str], addressees: set[str], *, guess: bool) -> list[Mention]:
+    """The mentions of recipients, by the most trustworthy way of naming them that the notice has.
+
+    `own` are the addresses that the report comes from and goes to, `addressees` those of the returned mail, all
+    in lower case. Without `guess`, addresses in sentences are nobody.
+    """
+    reader = _Reader(marks, own)
+    for line in notice.split("\n", MAX_LINES)[:MAX_LINES]:
+        reader.take(line[:MAX_LINE])
+    weak = [m for m in reader.about if reader.is_doubtful(m.address)]
+    strong = [m for m in reader.about if not reader.is_doubtful(m.address)]
+    if strong or not guess:
+        return strong or weak
+    enclosed = [m for m in weak + reader.loose if m.address.lower() in addressees]
+    candidates = enclosed or [m for m in reader.loose if not reader.is_doubtful(m.address)]
+    return (candidates if len({m.address.lower() for m in candidates}) == 1 else enclosed) or weak
+
+
+def paragraphs(text: str) -> Iterator[str]:
+    """The paragraphs of a text, each on one line; rulers divide them too."""
+    lines: list[str] = []
+    for line in (*text.split("\n"), ""):
+        if line.strip() and not SEPARATOR.match(line):
+            lines.append(line.strip())
+        elif lines:
+            yield " ".join(lines)
+            lines = []
+
+
+def last_paragraph(lines: list[str]) -> str:
+    """The paragraph that `lines` end with, blank ones after it left out."""
+    return next(reversed([*paragraphs("\n".join(lines))]), "")
+
+
+class _Reader:
+    """Takes one line after another and keeps who was named."""
+
+    def __init__(self, marks: Marks, own: set[str]) -> None:
+        self.about: list[Mention] = []  # lines that are about an address
+        self.loose: list[Mention] = []  # addresses in sentences
+        self._marks = marks
+        self._own = own
+        self._before: list[str] = []  # lines since the last recipient or ruler
+        self._current: Mention | None = None
+        self._following: list[Mention] = []  # loose ones that still take lines
+
+    def is_doubtful(self, address: str) -> bool:
+        """Whether an address is rather the server's or the sender's."""
+        return address.lower() in self._own or _SERVER_MAILBOX.match(address) is not None
+
+    def take(self, line: str) -> None:
+        generated = _GENERATED.search(line)
+        source = mailbox.find(generated[1]) if generated else None
+        if generated and source:
+            line = line[: generated.start()] + line[generated.end() :]
+        named = self._named(line) if "@" in line else None
+        if named is not None:
+            self._open(*named, source)
+        elif source and self._current is not None and self._current.is_bare:
+            self._current.original = source
+        elif source:  # a pipe or a file, which have no address
+            self._open(source, line, None)
+        else:
+            self._go_on(line)
+
+    def _open(self, address: str, rest: str, original: str | None) -> None:
+        current = self._current
+        if current is not None and not rest and current.is_bare:
+            mention = Mention(address, current.before, current.lines, original)  # they share what follows
+        else:
+            answered = current is not None and any(map(str.strip, current.lines[:2]))
+            mention = Mention(address, [] if answered else self._before, [rest], original)
+        self.about.append(mention)
+        self._current = mention
+        self._before = []
+
+    def _go_on(self, line: str) -> None:
+        above = self._before[-1] if self._before else ""
+        is_aside = False
+        if "@" in line:
+            addresses = [] if self._is_aside(line) else mailbox.find_all(line)[:10]
+            is_aside = not addresses
+            self._following = [Mention(address, self._before, [line]) for address in addresses]
+            self.loose += self._following
+        else:
+            for mention in self._following:
+                if len(mention.lines) < MAX_ZONE_LINES:
+                    mention.lines.append(line)
+        if SEPARATOR.match(line) or (is_aside and not above.strip()):
+            self._current = None
+            self._before = []
+        elif self._current is not None:
+            self._current.lines.append(line)
+        self._before.append(line)
+
+    def _named(self, line: str) -> tuple[str, str] | None:
+        """The recipient that the line is about, with the rest of the line."""
+        begins = _begins_with_address(line)
+        if begins is not None:
+            address, rest = begins
+            # An address by itself is introduced by what stands above it: "questions go to:"
+            introduction = "" if rest else last_paragraph(self._before[-3:])
+            is_aside = introduction.endswith((":", " to", " at")) and self._is_aside(
+                f"{introduction} {address}"
+            )
+            return None if is_aside else begins
+        named = self._marks.named(line)
+        if named is None or not named.address:
+            return None
+        return named.address, named.rest if named.is_label else line.strip()
+
+    def _is_aside(self, line: str) -> bool:
+        named = self._marks.named(line)
+        return named is not None and not named.address
+
+
+def _begins_with_address(line: str) -> tuple[str, str] | None:
+    """The address that the line begins with and is about, and what it says of it."""
+    start = _BULLET.match(line)
+    body = _LABELLED.sub("", line[start.end() if start else 0 :], count=1).lstrip("[<\"' ")
+    address = mailbox.find(body.split(None, 1)[0]) if body else None
+    if address is None or not body.startswith(address):
+        return None
+    rest = body[len(address) :].lstrip(">\"']")
+    if _ABOUT.match(rest) is None:
+        return None
+    rest = rest.replace(f"<mailto:{address}>", "").replace(f"({address})", "").strip(" :,;")
+    return address, "" if _WHEN.match(rest) else rest

@@ -1,0 +1,113 @@
+"""SMTP dialogue that is quoted in running text: the reply, the command it answers, the host that gave it.
+
+What counts as a reply is narrow, because numbers are everywhere: a code of RFC 5321 section 4.2 before a
+status code or a word, or a status code that opens a line or a value. Linear in the text, never raises.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from bounced.core import status
+
+MAX_TEXT = 2_000  # characters of a reply
+# A ruler of dashes or the like: what is below it is about something else.
+SEPARATOR = re.compile(r"^\s*[-=_*#|+~]{2,}(?![-=>])")
+MAX_CANDIDATES = 20  # what looks like a reply, in one text
+
+# An SMTP reply in running text: a code, then a status or a word that is no unit.
+_REPLY = re.compile(
+    r"(?:(?<![\w./@#$-])(?<!\w:)(?=[45][0-5]\d(?:-|[ ]|: |#|\n))|(?<=#)(?=[45][0-5]\d [45]\.))[45][0-5]\d"
+    r"(?:(?<=: \d\d\d)\s|[ :-]){0,6}(?:#?[45]\.\d{1,3}\.\d{1,3}|[<(#\"'\[A-Za-z\u0080-\uffff])"
+    r"(?!(?:bytes?|kb|mb|seconds?|secs?|minutes?|hours?|days?|messages?|times|octets)\b)",
+    re.IGNORECASE,
+)
+# The same without its code, where a line or a labelled value begins with the status.
+_STATUS_REPLY = re.compile(r"(?:^|: |:\t)[ \t]{0,20}(?=[45]\.\d\.\d{1,3}[ :-]{1,3}\S)", re.MULTILINE)
+_PROMPT = re.compile(
+    r"(?:^|\s)(?:<<<|>>>|<?--+>|<--|<-|->|=>|In:|Out:)(?:\s|$)|^\s*\.\.\. while|^Giving up on"
+)
+_CODE = re.compile(r"\s*([245]\d\d)(?=[ -]|$)")
+_FIELD = re.compile(r"(\s*)[^\W\d_][\w -]{1,40}[:\uff1a](?=\s|$)")
+_VERB = re.compile(
+    r"\b(?:(MAIL) FROM|(RCPT) TO|(DATA)|(EHLO)|(HELO)|(STARTTLS)|(MAIL|RCPT) command)\b", re.IGNORECASE
+)
+_NAME = r"((?:[A-Za-z0-9_-]{1,63}\.){1,10}[A-Za-z][A-Za-z0-9-]{1,62})"
+_HOST = re.compile(
+    rf"(?<![\w.@-]){_NAME}\.?\s?[\[(](?:IPv6:)?(?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}|[0-9a-f:.]{{6,45}})[\])]",
+    re.IGNORECASE,
+)
+_HOST_SAID = re.compile(
+    rf"(?:(?<!at )\bhost:? ['\"]?|talking to |remote system: (?:dns;)?){_NAME}", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An SMTP reply as it was quoted, on one line, and the command that it answered."""
+
+    text: str
+    command: str | None  # "MAIL", "RCPT", "DATA" ...
+
+
+def has_reply(text: str) -> bool:
+    """Whether an SMTP reply with its code is quoted in `text`."""
+    return _REPLY.search(text) is not None
+
+
+def reply(text: str) -> Reply | None:
+    """The first reply in `text` that says something in words; None when there is none."""
+    starts = [match.start() for match in islice(_REPLY.finditer(text), MAX_CANDIDATES)]
+    starts += [match.end() for match in islice(_STATUS_REPLY.finditer(text), MAX_CANDIDATES)]
+    for start in starts:
+        found = _reply_at(text, start)
+        if any(character.isalpha() for character in status.words(found.text)):
+            return found
+    return None
+
+
+def host(text: str) -> str | None:
+    """The first host that `text` names as the other side, in lower case."""
+    match = _HOST.search(text) or _HOST_SAID.search(text)
+    return match[1].lower() if match else None
+
+
+def _reply_at(text: str, start: int) -> Reply:
+    opening = text.rfind("\n", 0, start) + 1
+    lines = text[start : start + 2 * MAX_TEXT].split("\n")
+    said = one_line([lines[0], *_continued(lines, text[opening:start])])
+    paragraph = max(text.rfind("\n\n", 0, start), start - 400, 0)
+    verbs = _VERB.findall(text, paragraph, start)
+    command = next(verb for verb in verbs[-1] if verb).upper() if verbs else None
+    return Reply(said, status.command(said) or command)
+
+
+def _continued(lines: list[str], opening: str) -> Iterator[str]:
+    """The lines after the first of a reply that still belong to it; `opening` is what stands before it."""
+    code = lines[0][:3]
+    label = _FIELD.match(opening)
+    for line in lines[1:]:
+        another = _CODE.match(line)
+        if (
+            not line.strip()
+            or _PROMPT.search(line)
+            or SEPARATOR.match(line)
+            or (another and another[1] != code)
+        ):
+            return
+        field_ = _FIELD.match(line)
+        if label and field_ and field_[1] == label[1]:
+            return
+        yield line
+
+
+def one_line(lines: Iterable[str]) -> str:
+    """One line without what a frame around it left: colons before it, a bracket that opens or closes elsewhere."""
+    text = " ".join(" ".join(lines).split())[:MAX_TEXT].lstrip(" .:;,-'")
+    for opening, closing in ("()", "[]"):
+        if text.endswith(closing) and text.count(closing) > text.count(opening):
+            text = text[:-1].rstrip()
+        if text.startswith(opening) and text.endswith(closing):
+            text = text[1:-1]
+    return text
