@@ -172,3 +172,9 @@ def test_a_port_in_use_is_named_with_what_to_do(daemon, tmp_path):
     assert second.stderr == (
         f"bounced: {daemon.address} is in use: stop what listens there (ss -ltnp shows it), or set smtp.listen\n"
     )
+
+
+def test_the_size_limit_is_announced_in_octets(daemon):
+    with daemon.smtp() as client:
+        client.ehlo()
+        assert client.esmtp_features["size"] == "5242880"
