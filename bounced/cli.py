@@ -78,6 +78,25 @@ def parser() -> Parser:
         "files", nargs="+", metavar="FILE|DIR|-", help="a message, mbox, Maildir, or - for stdin"
     )
 
+    explain = command("explain", "say what returned mail means and why, to a person", EXPLAIN)
+    explain.add_argument("files", nargs="+", metavar="FILE|DIR|-", help="like parse")
+    classify = command("classify", "say what one reply means, and by which rule", CLASSIFY)
+    classify.add_argument("reply", metavar="REPLY", help="what the refusing server said")
+    classify.add_argument("--status", metavar="X.Y.Z", help="enhanced status code of the report")
+    classify.add_argument("--remote-mta", metavar="HOST", help="who said it")
+    classify.add_argument("--smtp-command", metavar="VERB", help="what was refused: MAIL, RCPT, DATA")
+    review = command("review", "begin rules for what no good rule could judge", REVIEW)
+    review.add_argument("files", nargs="+", metavar="FILE|DIR|-", help="like parse; -: JSON lines from stdin")
+    for judges in (explain, classify, review):
+        judges.add_argument(
+            "--rules", type=Path, metavar="DIR", help="rules of your own, consulted before ours"
+        )
+    rules = command("rules", "list, test or lint the rules", RULES)
+    rules.add_argument("what", choices=("list", "test", "lint"))
+    rules.add_argument(
+        "directory", nargs="?", type=Path, metavar="DIR", help="rules of your own, consulted before ours"
+    )
+
     check = command("check", "may I send to these addresses?", CHECK)
     _addresses(check)
     show = command("show", "show what is known of an address", SHOW)
@@ -141,6 +160,44 @@ examples:
   bounced parse --json Maildir/ | jq -r '.recipients[] | [.recipient, .category] | @tsv'
 
 Exit status: 0, or 1 when a file could not be read; the others are done all the same."""
+
+EXPLAIN = """\
+For each recipient: the evidence, the rule that decided, what weaker rules would have said, what it does to the
+address, and who should do what. No store is asked.
+
+example:
+  $ bounced explain returned.eml
+  recipient   jane@example.org: failed
+  category    full-mailbox: the mailbox is full, or gets more mail than it may
+
+Exit status: 0, 1 when a file could not be read, 78 when rules are wrong."""
+
+CLASSIFY = """\
+examples:
+  bounced classify "552 5.2.2 mailbox full"
+  bounced classify "550 5.4.1 Access denied" --remote-mta mx.mail.protection.outlook.com
+
+Exit status: 0, or 78 when rules are wrong."""
+
+REVIEW = """\
+Diagnostics that differ in names only are one group, the most frequent first; each is printed as the beginning of
+a rule in TOML.
+
+examples:
+  bounced review Maildir/ > new-rules.toml
+  journalctl -u bounced -o cat | bounced review -
+
+Exit status: 0, 1 when something could not be read, 78 when rules are wrong."""
+
+RULES = """\
+list  every rule in the order in which they are consulted
+test  each example must be decided by its own rule
+lint  also: rules that cannot be compiled, are out of reach, overlap, or have no examples; with file and line
+
+example:
+  bounced rules lint /etc/bounced/rules.d
+
+Exit status: 0, or 1 when something is wrong."""
 
 CHECK = """\
 One line for each address: the address, "send" or "rest", and until when to let it rest.
