@@ -95,7 +95,11 @@ def _stop_on_signal() -> asyncio.Future[str]:
 @asynccontextmanager
 async def _opened_store(settings: Settings) -> AsyncIterator[Store]:
     store = await Store.open(
-        settings.redis.url, settings.redis.prefix, settings.decisions(), settings.state_dir
+        settings.redis.url,
+        settings.redis.prefix,
+        settings.decisions(),
+        settings.state_dir,
+        settings.redis.key_form,
     )
     watch = asyncio.create_task(store.watch())
     try:

@@ -28,7 +28,8 @@ def ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]]) -> in
 
 async def _ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]]) -> int:
     chosen = settings.load(args.config, args.set).settings
-    store = await Store.open(chosen.redis.url, chosen.redis.prefix, chosen.decisions(), chosen.state_dir)
+    redis = chosen.redis
+    store = await Store.open(redis.url, redis.prefix, chosen.decisions(), chosen.state_dir, redis.key_form)
     try:
         return await work(store)
     finally:

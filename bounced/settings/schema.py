@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bounced.core.model import Category, Severity
+from bounced.core.naming import KeyForm
 from bounced.core.policy import Period, Policy
 from bounced.settings.values import Counting, Domain, Endpoint, Size, StoreUrl
 
@@ -57,6 +58,7 @@ class Redis(Struct, frozen=True, kw_only=True):
             description="1 to 64 letters, digits, dots, hyphens, underscores",
         ),
     ] = "bounced"
+    key_form: Annotated[KeyForm, Meta(description='"plain" or "sha256"')] = KeyForm.PLAIN
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from bounced.core.policy import Change, Decision, Outcome, Policy, Result, State, What, decide
 from bounced.store.faults import StoreUnavailable, cause_of
-from bounced.store.layout import EVENTS_KEPT, STATS_KEPT_DAYS, Keys, decision_arguments, key_form
+from bounced.store.layout import EVENTS_KEPT, STATS_KEPT_DAYS, Keys, decision_arguments
 from bounced.store.server import RECORD, SETTLE, Command, Script, Server
 
 COMMIT_SECONDS = 5.0
@@ -144,7 +144,7 @@ class Committer:
     async def _record(self, batch: Sequence[_Item]) -> list[_Decided]:
         """Apply each change to its hash. One that the server refuses fails alone."""
         now = await self._server.now()
-        decisions = [decide(item.change, self._policy, now) for item in batch]
+        decisions = [decide(self._keys.keepable(item.change), self._policy, now) for item in batch]
         replies = await self._run(
             (item, RECORD, decision_arguments(decision))
             for item, decision in zip(batch, decisions, strict=True)
@@ -240,7 +240,7 @@ class Committer:
     def _event(self, each: _Decided) -> Command:
         change, decision, outcome = each.item.change, each.decision, each.outcome
         fields: dict[str, str | int] = {
-            "address": key_form(change.address),
+            "address": self._keys.name(change.address),
             "what": change.what.value,
             "state": outcome.after.value,
             "soft": outcome.soft,
@@ -258,5 +258,6 @@ def _counts(change: Change) -> list[str]:
     """Return the fields of the day's counts that a change belongs to."""
     if change.category is None:
         return []
-    domain = change.address.rpartition("@")[2]
-    return [change.category.value, f"{change.category.value}:{domain}"]
+    _, at, domain = change.address.rpartition("@")
+    category = change.category.value
+    return [category, f"{category}:{domain}"] if at else [category]

@@ -1,51 +1,47 @@
 """Where things are: the names of keys and fields, which docs/redis.md publishes. No decisions, no I/O."""
 
-import hashlib
-import unicodedata
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from bounced.core.policy import Decision, Record, State
+from bounced.core.naming import KeyForm, hidden_name, name_of, without_addresses
+from bounced.core.policy import Change, Decision, Record, State
 
-MAX_ADDRESS_OCTETS = 320  # 64 + "@" + 255: RFC 5321 section 4.5.3.1
 STATS_KEPT_DAYS = 400
 EVENTS_KEPT = 100_000
 
 _SEEN_WIDTH = 13  # in the field "seen": digest, letter, mark
 
 
-def key_form(address: str) -> str:
-    """Return how a canonical address is written in a key.
-
-    Blanks, controls and invisible characters are percent-escaped, octet by octet of UTF-8. What is longer
-    than an address may be becomes "~sha256:" and the digest of that.
-    """
-    form = "".join(
-        "".join(f"%{octet:02X}" for octet in char.encode("utf-8", "surrogatepass"))
-        if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"}
-        else char
-        for char in address
-    )
-    octets = form.encode()
-    if len(octets) > MAX_ADDRESS_OCTETS:
-        return f"~sha256:{hashlib.sha256(octets).hexdigest()}"
-    return form
-
-
 class Keys:
-    """The keys under one prefix."""
+    """The keys under one prefix, with the addresses in one form."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, form: KeyForm = KeyForm.PLAIN) -> None:
         self._prefix = prefix
+        self._form = form
         self.events = f"{prefix}:events"
+
+    def name(self, address: str) -> str:
+        """Return what stands for the address in keys and events."""
+        return name_of(address, self._form)
 
     def record(self, address: str) -> str:
         """Return the key of the hash: the truth."""
-        return f"{self._prefix}:addr:{key_form(address)}"
+        return f"{self._prefix}:addr:{self.name(address)}"
 
     def hard(self, address: str) -> str:
         """Return the key that exists while the address must be left alone: derived."""
-        return f"{self._prefix}:hard:{key_form(address)}"
+        return f"{self._prefix}:hard:{self.name(address)}"
+
+    def hidden(self, address: str) -> str:
+        """Return the key that does so when a forwarder hid the address from the report."""
+        return f"{self._prefix}:hard:{hidden_name(address)}"
+
+    def keepable(self, change: Change) -> Change:
+        """Return the change as it may be kept: where keys hold no addresses, its diagnostic holds none."""
+        if self._form is KeyForm.PLAIN or change.diagnostic is None:
+            return change
+        return replace(change, diagnostic=without_addresses(change.diagnostic))
 
     def stats(self, now: int) -> str:
         """Return the key of the day's counts, by UTC."""

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from bounced.core.policy import Change, Outcome, Policy, Record, What
+from bounced.core.naming import KeyForm, hidden_name
+from bounced.core.policy import Change, Outcome, Policy, Record, State, What
 from bounced.store.commit import BATCH, Committer
 from bounced.store.embedded import Embedded
 from bounced.store.layout import Keys, read_record
@@ -18,26 +19,35 @@ FOR_EVER = 253402300799  # 9999-12-31: for a bounced:hard: key that holds no tim
 class Store:
     """Every method raises StoreUnavailable when the store did not confirm within five seconds.
 
-    Addresses are canonical (core.address).
+    Addresses are canonical (core.address), or names that stand for them (core.naming).
     """
 
-    def __init__(self, server: Server, prefix: str, policy: Policy, embedded: Embedded | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        keys: Keys,
+        policy: Policy,
+        embedded: Embedded | None = None,
+    ) -> None:
         self._server = server
         self._embedded = embedded
-        self._keys = Keys(prefix)
+        self._keys = keys
         self._committer = Committer(server, self._keys, policy)
 
     @classmethod
-    async def open(cls, url: str, prefix: str, policy: Policy, state_dir: Path) -> Self:
+    async def open(
+        cls, url: str, prefix: str, policy: Policy, state_dir: Path, form: KeyForm = KeyForm.PLAIN
+    ) -> Self:
         """Open redis://, rediss://, unix:// or "embedded" (a server of our own, its data in `state_dir`).
 
         Does not wait for a server at a URL: ping does. Raises StoreUnavailable when the embedded one does
         not start, and ValueError when the URL is none of these.
         """
+        keys = Keys(prefix, form)
         if url != "embedded":
-            return cls(Server(url), prefix, policy)
+            return cls(Server(url), keys, policy)
         embedded = await Embedded.enter(state_dir)
-        return cls(Server(embedded.url), prefix, policy, embedded)
+        return cls(Server(embedded.url), keys, policy, embedded)
 
     @property
     def url(self) -> str:
@@ -77,10 +87,17 @@ class Store:
         return read_record(fields, expires_at) if fields else None
 
     async def check(self, addresses: Sequence[str]) -> list[int | None]:
-        """Return for each address until when it must be left alone; None: it may be sent to."""
+        """Return for each address until when it must be left alone; None: it may be sent to.
+
+        What is kept for the address itself counts, and what for the `rid` of its signed return path.
+        """
+        keys = [
+            key for address in addresses for key in (self._keys.hard(address), self._keys.hidden(address))
+        ]
         async with self._server.within(_deadline()):
-            values = await self._server.expect([("GET", self._keys.hard(address)) for address in addresses])
-        return [None if value is None else int(value) if value.isdigit() else FOR_EVER for value in values]
+            values = await self._server.expect([("GET", key) for key in keys])
+        times = [0 if value is None else int(value) if value.isdigit() else FOR_EVER for value in values]
+        return [max(pair) or None for pair in zip(times[::2], times[1::2], strict=True)]
 
     async def delivered(self, addresses: Sequence[str]) -> list[Outcome]:
         """Note that a message got through to each: the row of soft bounces is broken."""
@@ -91,9 +108,10 @@ class Store:
         return outcomes
 
     async def release(self, address: str) -> Outcome:
-        """Lift the suppression and forget the row of soft bounces."""
-        [outcome] = await self._committer.commit([Change(address, What.RELEASE)])
-        return outcome
+        """Lift the suppression and forget the row of soft bounces, of the hidden address too."""
+        names = (address, hidden_name(address))
+        outcome, hidden = await self._committer.commit([Change(name, What.RELEASE) for name in names])
+        return hidden if hidden.before is State.HARD else outcome
 
     async def suppress(self, address: str, until: int | None = None, reason: str = "manual") -> Outcome:
         """Leave the address alone until the Unix time given, else for the policy's hard_expiry.

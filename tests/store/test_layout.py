@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bounced.core.address import canonical
-from bounced.store.layout import key_form
+from bounced.core.naming import name_of
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "redis.md").read_text("utf-8")
 VECTORS = re.findall(r"^\| `(\S.*@\S*)` \| `(\S*)` \|$", DOCUMENT, re.MULTILINE)
@@ -20,8 +20,8 @@ def test_the_document_has_vectors():
 def test_an_address_is_written_as_documented(written, key):
     address = canonical(written)
     assert address is not None
-    assert key_form(address) == key
+    assert name_of(address) == key
 
 
 def test_a_long_address_is_written_as_documented():
-    assert f"`{key_form('x' * 400 + '@example.org')}`" in DOCUMENT
+    assert f"`{name_of('x' * 400 + '@example.org')}`" in DOCUMENT

@@ -1,6 +1,7 @@
 """What senders and the daemon rely on, on a real server."""
 
 import asyncio
+import hashlib
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from bounced.core.model import Category
+from bounced.core.naming import KeyForm, hidden_name
 from bounced.core.policy import Change, Period, Policy, Result, State, What
 from bounced.store import Store, StoreUnavailable
 from bounced.store.store import FOR_EVER
@@ -251,3 +253,37 @@ def test_the_url_is_shown_without_its_secret():
         ).url
 
     assert asyncio.run(url()) == "redis://db.example.org:6390/2"
+
+
+def test_what_is_kept_for_a_hidden_address_counts_for_the_address(server, redis):
+    async def scenario(store):
+        await store.record([hard("m0", address=hidden_name(JANE))])
+        before = await store.check([JANE, "joe@example.org"])
+        await store.release(JANE)
+        return before, await store.check([JANE])
+
+    (jane, joe), after = use(server, scenario)
+    assert jane is not None
+    assert joe is None
+    assert after == [None]
+    assert redis.keys("bounced:hard:*") == []
+
+
+def test_with_key_form_sha256_no_address_is_kept_and_the_answers_are_the_same(server, redis):
+    async def scenario() -> Any:
+        store = await Store.open(server.url, "bounced", Policy(), Path("unused"), KeyForm.SHA256)
+        try:
+            await store.record([hard("m0", diagnostic=f"550 5.1.1 <{JANE}>: user unknown")])
+            return await store.check([JANE, "joe@example.org"]), await store.lookup(JANE)
+        finally:
+            await store.close()
+
+    (jane, joe), record = asyncio.run(scenario())
+    assert jane is not None
+    assert joe is None
+    assert record.diagnostic == "550 5.1.1 <*@example.org>: user unknown"
+    digest = hashlib.sha256(JANE.encode()).hexdigest()
+    assert redis.exists(f"bounced:hard:{digest}", f"bounced:addr:{digest}") == 2
+    [(_, event)] = redis.xrange("bounced:events")
+    assert event["address"] == digest
+    assert "jane" not in " ".join(redis.keys())
