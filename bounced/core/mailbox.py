@@ -15,8 +15,6 @@ _ADDRESS = re.compile(
 _SOURCE_ROUTE = re.compile(r"<(?:@[^\s@:,<>]{1,255},?){1,16}:")
 # RFC 6533 section 3: utf-8-addr-xtext and -unitext hexpoint, e.g. \x{00E9}
 _HEXPOINT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
-# RFC 3461 section 4: xtext hexchar, e.g. +3D
-_HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
 
 
 def find_all(text: str) -> list[str]:
@@ -43,11 +41,6 @@ def find(text: str) -> str | None:
 def decode_utf8_address(text: str) -> str:
     r"""RFC 6533 section 3: resolve \x{HEX} of utf-8-addr-xtext and utf-8-addr-unitext; plain UTF-8 stays."""
     return _HEXPOINT.sub(_point, text)
-
-
-def decode_xtext(text: str) -> str:
-    """RFC 3461 section 4: resolve +XX."""
-    return _HEXCHAR.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def _bare(match: re.Match[str]) -> str:

@@ -140,21 +140,14 @@ def _is_header(part: Part) -> bool:
 
 
 def _leaves(part: Part, depth: int) -> Iterator[Part]:
-    if not part.children:  # of a multipart too: one whose delimiters are gone is text
-        yield part
-    elif part.content_type == "multipart/alternative":
-        yield from _preferred(part, depth)
-    elif depth < MAX_DEPTH:
-        for child in part.children:
-            yield from _leaves(child, depth + 1)
-
-
-def _preferred(part: Part, depth: int) -> Iterator[Part]:
-    """Of several forms of one text the plain one, RFC 2046 section 5.1.4; else the first that is text."""
+    """Every part that is no multipart, in order; of several forms of one text the plain one alone."""
+    if depth > MAX_DEPTH:
+        return
     children = part.children
-    plain = [child for child in children if child.content_type == "text/plain" and child.body.strip()]
-    if plain:
-        yield plain[0]
-    elif children and depth < MAX_DEPTH:
-        for child in children:
-            yield from _leaves(child, depth + 1)
+    if not children:  # of a multipart too: one whose delimiters are gone is text
+        yield part
+    elif part.content_type == "multipart/alternative":  # RFC 2046 section 5.1.4
+        plain = [child for child in children if child.content_type == "text/plain" and child.body.strip()]
+        children = tuple(plain[:1]) or children
+    for child in children:
+        yield from _leaves(child, depth + 1)

@@ -87,7 +87,7 @@ BOMBS = {
     "json in json": full_of(b'{"Message":', PLAIN % b"" + b"\n"),
     "host names": full_of((b"a" * 63 + b".") * 14 + b"\n", PLAIN % b"" + b"<a@b.example>: failed\n"),
 }
-UNITS = (
+UNITS: tuple[bytes, ...] = (
     b"<",
     b"@",
     b"=?",

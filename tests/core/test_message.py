@@ -50,7 +50,7 @@ def test_a_returned_header_in_a_text_part():
 
 def test_a_returned_header_that_took_the_place_of_the_part_s():
     mail = dsn(FIELDS).replace("Content-Type: message/rfc822\n\n", "Received: from a by b\n")
-    assert taken_apart(mail).returned.get("message-id") == "<letter@app.example.com>"
+    assert read(mail).report.original_message_id == "<letter@app.example.com>"
 
 
 def test_the_copy_below_a_line():
