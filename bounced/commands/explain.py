@@ -5,7 +5,7 @@ import argparse
 from bounced import knowledge
 from bounced.commands import Exit, complain, say
 from bounced.commands.classify import judgement
-from bounced.commands.parse import sources
+from bounced.commands.sources import sources
 from bounced.core import pipeline, recipients
 from bounced.core.model import Severity
 from bounced.core.policy import Period, Policy

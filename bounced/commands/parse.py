@@ -1,52 +1,49 @@
 """`bounced parse`: what returned mail says, without touching a store.
 
-Takes message files, directories, Maildirs, mboxes and standard input, and prints one object a message (JSON lines)
-or one line a recipient, in the order given. A file that cannot be read is an error on its line.
+One JSON object a message with --json; else one line a recipient with tabs between its columns, or, at a
+terminal, a few coloured lines a message. A message that cannot be read is an error on its line.
 """
 
 import argparse
-import mailbox
+import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from bounced import knowledge
+from bounced.commands import Exit, say
+from bounced.commands.sources import Source, sources
 from bounced.core import pipeline
-from bounced.core.model import Reading
+from bounced.core.model import Reading, Severity
 from bounced.core.policy import Policy
+from bounced.core.printable import printable
 
-MAX_MESSAGE = 64 << 20  # octets; a larger file is no message
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One message, or why there is none."""
-
-    name: str
-    raw: bytes = b""
-    error: str | None = None
+PATIENCE = 1.0  # seconds before progress is shown
+COLOURS = {Severity.HARD: "red", Severity.SOFT: "yellow", Severity.RECORD: "cyan", Severity.NONE: "dim"}
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what every message of `args.files` says; 1 when a file could not be read."""
-    known = knowledge.load()
-    policy = Policy()
-    failed = False
-    for source in sources(args.files):
+    """Print what every message of `args.files` says; 1 when one could not be read."""
+    known, policy = knowledge.load(), Policy()
+    write = _write_json if args.json else _write_coloured if sys.stdout.isatty() else _write_columns
+    status = Exit.OK
+    for source in _with_progress(sources(args.files)):
         if source.error is not None:
-            failed = True
-            line = {"file": source.name, "error": source.error}
+            status = Exit.NO
+            write({"file": _name(source), "error": source.error})
         else:
-            line = as_object(source.name, pipeline.read(source.raw, known, policy))
-        sys.stdout.write((as_json(line) if args.json else as_text(line)) + "\n")
-    return int(failed)
+            write(as_object(_name(source), pipeline.read(source.raw, known, policy)))
+    return status
 
 
-def as_object(name: str, reading: Reading) -> dict[str, object]:
-    """The public form of a reading, DESIGN of `parse --json` in docs/commands.md."""
+def as_object(name: str, reading: Reading) -> dict[str, Any]:
+    """Return the public form of a reading, as docs/commands.md describes it."""
     report = reading.report
     return {
         "file": name,
@@ -72,47 +69,62 @@ def as_object(name: str, reading: Reading) -> dict[str, object]:
     }
 
 
-def as_json(line: dict[str, object]) -> str:
-    """One JSON object on one line; control characters escaped, lone surrogates replaced."""
-    return msgspec.json.encode(line).decode("utf-8")
+def _name(source: Source) -> str:
+    """Return the name as text: octets of a file name that are no UTF-8 become escapes."""
+    return os.fsencode(source.name).decode("utf-8", "backslashreplace")
 
 
-def as_text(line: dict[str, object]) -> str:
-    return str(line)
+def _write_json(line: dict[str, Any]) -> None:
+    say(msgspec.json.encode(line).decode())
 
 
-def sources(paths: list[str]) -> Iterator[Source]:
-    """Every message in `paths`, in order: files, directories (Maildirs too), mboxes, "-" for standard input."""
-    for name in paths:
-        if name == "-":
-            yield from _in_stream(name, sys.stdin.buffer.read(MAX_MESSAGE + 1))
-            continue
-        path = Path(name)
-        if path.is_dir():
-            for found in sorted(entry for entry in path.rglob("*") if _is_message(entry)):
-                yield from _in_file(found)
-        else:
-            yield from _in_file(path)
-
-
-def _is_message(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith((".", "dovecot"))
-
-
-def _in_file(path: Path) -> Iterator[Source]:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_MESSAGE + 1)
-    except OSError as error:
-        yield Source(str(path), error=f"cannot read: {error.strerror}")
+def _write_columns(line: dict[str, Any]) -> None:
+    """Print file, kind, recipient, category, severity, status and diagnostic; "-" for what is not known."""
+    if "error" in line:
+        say("\t".join((printable(line["file"]), "error", line["error"])))
         return
-    yield from _in_stream(str(path), raw)
+    for entry in line["recipients"] or [{}]:
+        columns = (entry.get(name) for name in ("recipient", "category", "severity", "status", "diagnostic"))
+        say("\t".join(printable(column or "-") for column in (line["file"], line["kind"], *columns)))
 
 
-def _in_stream(name: str, raw: bytes) -> Iterator[Source]:
-    if len(raw) > MAX_MESSAGE:
-        yield Source(name, error=f"larger than {MAX_MESSAGE} octets: no message")
-    elif not raw.strip():
-        yield Source(name, error="empty: no message")
-    else:
-        yield Source(name, raw)
+def _write_coloured(line: dict[str, Any]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    name = Text(printable(line["file"]), "bold")
+    if "error" in line:
+        console.print(Text.assemble(name, "  ", (line["error"], "red")))
+        return
+    reporter = f" from {printable(line['reporting_mta'])}" if line["reporting_mta"] else ""
+    console.print(Text.assemble(name, f"  {line['kind']}{reporter}"))
+    for entry in line["recipients"]:
+        said = entry["diagnostic"] or entry["status"] or ""
+        colour = COLOURS[entry["severity"]]
+        console.print(
+            Text.assemble(
+                "  ",
+                printable(entry["recipient"]),
+                "  ",
+                (f"{entry['category']}, {entry['severity']}", colour),
+            )
+        )
+        if said:
+            console.print(Text(f"    {printable(said)}", "dim"))
+
+
+def _with_progress(messages: Iterable[Source]) -> Iterator[Source]:
+    """Pass `messages` on; when they take long and nothing else is seen of it, show how far they are."""
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        yield from messages
+        return
+    columns = BarColumn(), TextColumn("{task.completed:,.0f} messages"), TimeElapsedColumn()
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=None)
+    show_at = time.monotonic() + PATIENCE
+    try:
+        for message in messages:
+            if time.monotonic() > show_at:
+                bar.start()  # again and again does nothing
+            yield message
+            bar.advance(task)
+    finally:
+        bar.stop()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from bounced import knowledge
 from bounced.commands import Exit, complain, say
-from bounced.commands.parse import sources
+from bounced.commands.sources import sources
 from bounced.core import pipeline, recipients
 from bounced.core.classify import matches
 from bounced.core.model import Action, Evidence

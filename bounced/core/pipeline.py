@@ -56,7 +56,8 @@ def read(raw: bytes, knowledge: Knowledge, policy: Policy, *, max_recipients: in
     """Read one returned mail and judge each of its recipients, at most `max_recipients`."""
     mail = message.read(raw, knowledge.marks)
     found = _report(mail, knowledge.marks)
-    if not found.recipients and found.kind in (Kind.OTHER, Kind.BOUNCE) and mail.inner is not None:
+    may_wrap = found.kind in (Kind.OTHER, Kind.BOUNCE) and not notice.is_reply(mail.headers.get("subject"))
+    if not found.recipients and may_wrap and mail.inner is not None:
         # Forwarded by a person, a list or a gateway: the report is the message inside. A mail that names
         # somebody as failed is a report itself, and what it returns is never believed.
         inner = message.of_part(mail.inner, knowledge.marks)
@@ -67,6 +68,7 @@ def read(raw: bytes, knowledge: Knowledge, policy: Policy, *, max_recipients: in
     chosen, left_out = recipients.choose(found, max_recipients)
     if found.source == "delivery-status":
         chosen = _explained(chosen, mail.notice)
+        found = replace(found, recipients=tuple(recipient.report for recipient in chosen))
     verdicts = tuple(_verdict(recipient, found, knowledge.rules, policy) for recipient in chosen)
     return Reading(found, verdicts, _identity(found, raw), left_out)
 
@@ -162,7 +164,7 @@ def _kind_of_other_mail(mail: ReturnedMail, marks: Marks) -> Kind | None:
         headers.get("auto-submitted").lower().startswith(("auto-replied", "auto-generated", "auto-notified"))
         or any(name in headers for name in _AUTOREPLY_FIELDS)
         or headers.get("precedence").lower() == "auto_reply"
-        or "autoreply" in heading
+        or "autoreply" in heading | marks.says(mail.notice)
     )
     return Kind.AUTOREPLY if is_automatic else None
 
