@@ -7,10 +7,10 @@ address in any sentence, when it is the only one that can be meant. Bystanders a
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bounced.core import mailbox
-from bounced.core.marks import MAX_LINE, MAX_LINES, Marks
+from bounced.core.marks import MAX_LINE, MAX_LINES, Marks, Named
 from bounced.core.quoted import SEPARATOR
 
 MAX_ZONE = 8_192  # characters around a mention in which its reason is looked for
@@ -26,7 +26,8 @@ _BULLET = re.compile(r"[\s>*•·|-]*(?:\d{1,3}[.)]\s+)?")
 # What follows it, when the line is about the address and not about something that the address did.
 _ABOUT = re.compile(
     r"\s*(?:$|[:(\[,;-]|\.\.\.|\u2026|<mailto:|<[^<>\s]+@|=>|on \w{3},?\s|on \d|[.>]?\s*$"
-    r"|(?:said|fail(?:ed|s|ure)|unknown|rejected|user|mailbox|no such|delivery|could ?n[o']t|cannot|does|is|was|has)\b)",
+    r"|(?:said|fail(?:ed|s|ure)|unknown|rejected|user|mailbox|no such|delivery|could ?n[o']t"
+    r"|cannot|does|is|was|has)\b)",
     re.IGNORECASE,
 )
 _WHEN = re.compile(r"on (?:\w{3}, )?\d{1,4}\b")
@@ -116,25 +117,28 @@ class _Reader:
         self._before: list[str] = []  # lines since the last recipient or ruler
         self._current: Mention | None = None
         self._following: list[Mention] = []  # loose ones that still take lines
+        self._opens_paragraph = True
 
     def is_doubtful(self, address: str) -> bool:
         """Whether an address is rather the server's or the sender's."""
         return address.lower() in self._own or _SERVER_MAILBOX.match(address) is not None
 
     def take(self, line: str) -> None:
+        """Read the next line."""
         generated = _GENERATED.search(line)
         source = mailbox.find(generated[1]) if generated else None
         if generated and source:
             line = line[: generated.start()] + line[generated.end() :]
         named = self._named(line) if "@" in line else None
-        if named is not None:
-            self._open(*named, source)
+        if named is not None and named.address:
+            self._open(named.address, named.rest, source)
         elif source and self._current is not None and self._current.is_bare:
             self._current.original = source
         elif source:  # a pipe or a file, which have no address
             self._open(source, line, None)
         else:
-            self._go_on(line)
+            self._go_on(line, is_aside=named is not None)
+        self._opens_paragraph = not line.strip()
 
     def _open(self, address: str, rest: str, original: str | None) -> None:
         current = self._current
@@ -147,47 +151,36 @@ class _Reader:
         self._current = mention
         self._before = []
 
-    def _go_on(self, line: str) -> None:
-        above = self._before[-1] if self._before else ""
-        is_aside = False
+    def _go_on(self, line: str, *, is_aside: bool) -> None:
         if "@" in line:
-            addresses = [] if self._is_aside(line) else mailbox.find_all(line)[:10]
-            is_aside = not addresses
+            addresses = [] if is_aside else mailbox.find_all(line)[:10]
             self._following = [Mention(address, self._before, [line]) for address in addresses]
             self.loose += self._following
-        else:
-            for mention in self._following:
-                if len(mention.lines) < MAX_ZONE_LINES:
-                    mention.lines.append(line)
-        if SEPARATOR.match(line) or (is_aside and not above.strip()):
+        for mention in self._following:
+            if len(mention.lines) < MAX_ZONE_LINES and "@" not in line:
+                mention.lines.append(line)
+        if SEPARATOR.match(line) or (is_aside and self._opens_paragraph):
             self._current = None
             self._before = []
         elif self._current is not None:
             self._current.lines.append(line)
         self._before.append(line)
 
-    def _named(self, line: str) -> tuple[str, str] | None:
-        """The recipient that the line is about, with the rest of the line."""
+    def _named(self, line: str) -> Named | None:
+        """Whom the line is about, with the rest of the line; None for nobody."""
         begins = _begins_with_address(line)
-        if begins is not None:
-            address, rest = begins
-            # An address by itself is introduced by what stands above it: "questions go to:"
-            introduction = "" if rest else last_paragraph(self._before[-3:])
-            is_aside = introduction.endswith((":", " to", " at")) and self._is_aside(
-                f"{introduction} {address}"
-            )
-            return None if is_aside else begins
-        named = self._marks.named(line)
-        if named is None or not named.address:
-            return None
-        return named.address, named.rest if named.is_label else line.strip()
-
-    def _is_aside(self, line: str) -> bool:
-        named = self._marks.named(line)
-        return named is not None and not named.address
+        if begins is None:
+            named = self._marks.named(line)
+            return named if named is None or named.is_label else replace(named, rest=line.strip())
+        # An address by itself is introduced by what stands above it: "questions go to:"
+        introduction = "" if begins.rest else last_paragraph(self._before[-3:])
+        if introduction.endswith((":", " to", " at")):
+            introduced = self._marks.named(f"{introduction} {begins.address}")
+            return introduced if introduced is not None and not introduced.address else begins
+        return begins
 
 
-def _begins_with_address(line: str) -> tuple[str, str] | None:
+def _begins_with_address(line: str) -> Named | None:
     """The address that the line begins with and is about, and what it says of it."""
     start = _BULLET.match(line)
     body = _LABELLED.sub("", line[start.end() if start else 0 :], count=1).lstrip("[<\"' ")
@@ -198,4 +191,4 @@ def _begins_with_address(line: str) -> tuple[str, str] | None:
     if _ABOUT.match(rest) is None:
         return None
     rest = rest.replace(f"<mailto:{address}>", "").replace(f"({address})", "").strip(" :,;")
-    return address, "" if _WHEN.match(rest) else rest
+    return Named(address, rest="" if _WHEN.match(rest) else rest)

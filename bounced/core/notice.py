@@ -17,6 +17,7 @@ from bounced.core.model import Action, Kind, RecipientReport, Report
 from bounced.core.quoted import MAX_TEXT, one_line
 
 SOURCE = "notice"
+MAX_MENTIONS = 10  # of one recipient
 ENOUGH = 4  # signs, weighed, that make a mail a report
 
 # Roles of sentences that say what became of a message.
@@ -131,7 +132,9 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
 def _grouped(mentions: Iterable[Mention]) -> Iterator[list[Mention]]:
     groups: dict[str, list[Mention]] = {}
     for mention in mentions:
-        groups.setdefault(mention.address.lower(), []).append(mention)
+        group = groups.setdefault(mention.address.lower(), [])
+        if len(group) < MAX_MENTIONS:
+            group.append(mention)
     yield from groups.values()
 
 
@@ -156,8 +159,7 @@ def _recipient(mentions: list[Mention], notice: str, action: Action, marks: Mark
 
 def _reason(mentions: list[Mention], notice: str, marks: Marks) -> str | None:
     """What is said about a recipient where no reply is quoted: below its address, above it, or farther below."""
-    last = notice.rfind(mentions[-1].address)
-    farther = notice[last + len(mentions[-1].address) :][:MAX_ZONE] if last >= 0 else ""
+    farther = notice.partition(mentions[0].address)[2].partition("\n")[2][:MAX_ZONE]
     for zone in (*(m.after for m in mentions), *(m.above for m in mentions), farther):
         for paragraph in paragraphs(zone):
             if telling := _telling(paragraph, marks):

@@ -1,12 +1,11 @@
 """Stage: read the notifications that sending services mail as JSON (Amazon SES through SNS).
 
 Documented by Amazon as "Amazon SNS notification contents for Amazon SES": `notificationType` or `eventType` is
-Bounce, Complaint or Delivery; `bouncedRecipients[]` hold emailAddress, action, status and diagnosticCode, the
-fields of RFC 3464 under other names.
+Bounce, Complaint, Delivery or DeliveryDelay; `bouncedRecipients[]` hold emailAddress, action, status and
+diagnosticCode, the fields of RFC 3464 under other names.
 """
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from bounced.core import mailbox, status
@@ -35,61 +34,57 @@ def read(mail: ReturnedMail) -> Report | None:
     return _read(notification) if isinstance(notification, dict) else None
 
 
+# For each type of event, Amazon's name of the object that holds the detail, and of the recipients in it.
+_EVENTS = {
+    "bounce": (Kind.BOUNCE, Action.FAILED, "bounce", "bouncedRecipients"),
+    "complaint": (Kind.FEEDBACK, None, "complaint", "complainedRecipients"),
+    "delivery": (Kind.DELIVERED, Action.DELIVERED, "delivery", "recipients"),
+    "deliverydelay": (Kind.DELAYED, Action.DELAYED, "deliveryDelay", "delayedRecipients"),
+}
+
+
 def _read(notification: dict[str, Any]) -> Report | None:
-    what = str(notification.get("notificationType") or notification.get("eventType") or "").lower()
-    mail = _object(notification, "mail")
-    detail = _object(notification, what)
-    if what == "bounce":
-        kind, recipients = (
-            Kind.BOUNCE,
-            [_bounced(entry, detail) for entry in _objects(detail, "bouncedRecipients")],
-        )
-    elif what == "complaint":
-        kind, recipients = (
-            Kind.FEEDBACK,
-            [_named(entry) for entry in _objects(detail, "complainedRecipients")],
-        )
-    elif what == "delivery":
-        kind = Kind.DELIVERED
-        recipients = [
-            RecipientReport(
-                final_recipient=mailbox.find(str(address)),
-                action=Action.DELIVERED,
-                diagnostic=str(detail.get("smtpResponse") or "") or None,
-            )
-            for address in _list(detail, "recipients")
-        ]
-    else:
+    event = str(notification.get("notificationType") or notification.get("eventType") or "").lower()
+    if event not in _EVENTS:
         return None
-    message_id = mail.get("messageId")
+    kind, action, name, recipients = _EVENTS[event]
+    detail = _object(notification, name)
+    entries = (
+        _recipient(entry if isinstance(entry, dict) else {"emailAddress": entry}, detail, action)
+        for entry in _list(detail, recipients)
+    )
+    mail = _object(notification, "mail")
     return Report(
         kind=kind,
-        recipients=tuple(recipient for recipient in recipients if recipient.final_recipient),
-        reporting_mta=str(detail.get("reportingMTA") or "").removeprefix("dsn;").removeprefix("dns;").strip()
+        recipients=tuple(entry for entry in entries if entry.final_recipient),
+        reporting_mta=_untyped(detail.get("reportingMTA")),
+        original_message_id=str(
+            _object(mail, "commonHeaders").get("messageId") or mail.get("messageId") or ""
+        )
         or None,
-        original_message_id=str(_object(mail, "commonHeaders").get("messageId") or message_id or "") or None,
         source=SOURCE,
     )
 
 
-def _bounced(entry: dict[str, Any], bounce: dict[str, Any]) -> RecipientReport:
-    diagnostic = str(entry.get("diagnosticCode") or "").strip()
-    head, semicolon, rest = diagnostic.partition(";")
-    diagnostic = (
-        rest.strip() if semicolon and head.strip().lower() in ("smtp", "x-unix", "dns") else diagnostic
-    )
+def _recipient(entry: dict[str, Any], detail: dict[str, Any], action: Action | None) -> RecipientReport:
+    # SES's own judgement, in words: "Permanent General", "Transient MailboxFull", "SpamDetected" ...
+    judgement = (detail.get(name) for name in ("bounceType", "bounceSubType", "delayType"))
     return RecipientReport(
         final_recipient=mailbox.find(str(entry.get("emailAddress"))),
-        action=Action.DELAYED if str(entry.get("action")).lower().startswith("delay") else Action.FAILED,
+        action=Action.DELAYED if str(entry.get("action")).lower().startswith("delay") else action,
         status=status.normalise(str(entry.get("status") or "")),
-        diagnostic=diagnostic or None,
-        # SES's own judgement, in words: "Permanent General", "Transient MailboxFull", ...
-        explanation=f"{bounce.get('bounceType', '')} {bounce.get('bounceSubType', '')}".strip(),
+        diagnostic=_untyped(entry.get("diagnosticCode") or detail.get("smtpResponse")),
+        explanation=" ".join(str(word) for word in judgement if word),
     )
 
 
-def _named(entry: dict[str, Any]) -> RecipientReport:
-    return RecipientReport(final_recipient=mailbox.find(str(entry.get("emailAddress"))))
+def _untyped(value: Any) -> str | None:  # noqa: ANN401 - whatever JSON holds
+    """The rest of a typed field of RFC 3464: "smtp; 550 ...", "dns; host"."""
+    text = str(value or "").strip()
+    head, semicolon, rest = text.partition(";")
+    return (
+        rest.strip() if semicolon and head.strip().lower() in ("smtp", "x-unix", "dns", "dsn") else text
+    ) or None
 
 
 def _object(holder: dict[str, Any], name: str) -> dict[str, Any]:
@@ -100,7 +95,3 @@ def _object(holder: dict[str, Any], name: str) -> dict[str, Any]:
 def _list(holder: dict[str, Any], name: str) -> list[Any]:
     value = holder.get(name)
     return value if isinstance(value, list) else []
-
-
-def _objects(holder: dict[str, Any], name: str) -> Iterable[dict[str, Any]]:
-    return (value for value in _list(holder, name) if isinstance(value, dict))

@@ -19,14 +19,15 @@ MAX_CANDIDATES = 20  # what looks like a reply, in one text
 # An SMTP reply in running text: a code, then a status or a word that is no unit.
 _REPLY = re.compile(
     r"(?:(?<![\w./@#$-])(?<!\w:)(?=[45][0-5]\d(?:-|[ ]|: |#|\n))|(?<=#)(?=[45][0-5]\d [45]\.))[45][0-5]\d"
-    r"(?:(?<=: \d\d\d)\s|[ :-]){0,6}(?:#?[45]\.\d{1,3}\.\d{1,3}|[<(#\"'\[A-Za-z\u0080-\uffff])"
-    r"(?!(?:bytes?|kb|mb|seconds?|secs?|minutes?|hours?|days?|messages?|times|octets)\b)",
+    r"(?:(?:(?<=: \d\d\d)|(?<=\d :))\s{1,12}|[ :-]){0,6}"
+    r"(?!(?:bytes?|kb|mb|seconds?|secs?|minutes?|hours?|days?|times|octets)\b)"
+    r"(?:#?[45]\.\d{1,3}\.\d{1,3}|[<(#\"'\[A-Za-z\u0080-\uffff])",
     re.IGNORECASE,
 )
 # The same without its code, where a line or a labelled value begins with the status.
 _STATUS_REPLY = re.compile(r"(?:^|: |:\t)[ \t]{0,20}(?=[45]\.\d\.\d{1,3}[ :-]{1,3}\S)", re.MULTILINE)
 _PROMPT = re.compile(
-    r"(?:^|\s)(?:<<<|>>>|<?--+>|<--|<-|->|=>|In:|Out:)(?:\s|$)|^\s*\.\.\. while|^Giving up on"
+    r"(?:^|\s)(?:<<<|>>>|<-+|-+>|=>|In:|Out:)(?:\s|$)|^\s*(?:\.\.\. )?[Ww]hile (?:talking|connected)|^Giving up on"
 )
 _CODE = re.compile(r"\s*([245]\d\d)(?=[ -]|$)")
 _FIELD = re.compile(r"(\s*)[^\W\d_][\w -]{1,40}[:\uff1a](?=\s|$)")
