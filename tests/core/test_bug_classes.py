@@ -151,6 +151,18 @@ def test_18_character_set_crash(octets):
     verdict.diagnostic.encode()  # no lone surrogate: a database, JSON and a terminal take it
 
 
+def test_18_a_lone_surrogate_in_json():
+    bounced = (
+        r'{"emailAddress": "jane@example.org", "action": "failed", "diagnosticCode": "550 \ud800 unknown"}'
+    )
+    notification = r'{"notificationType": "Bounce", "mail": {"messageId": "\udfff"}, "bounce": {"bouncedRecipients": [%s]}}'
+    reading = read(f"From: a@sns.example\nSubject: Notification\n\n{notification % bounced}")
+    assert names(reading) == ["jane@example.org"]
+    for text in (reading.verdicts[0].diagnostic, reading.identity):
+        assert text
+        text.encode()
+
+
 def test_25_over_normalised_address():
     group = GROUP.replace("jane@", "First-Last.Name+tag@")
     assert names(read(dsn(group))) == ["first-last.name+tag@example.org"]
