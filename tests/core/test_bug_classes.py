@@ -155,8 +155,9 @@ def test_18_a_lone_surrogate_in_json():
     bounced = (
         r'{"emailAddress": "jane@example.org", "action": "failed", "diagnosticCode": "550 \ud800 unknown"}'
     )
-    notification = r'{"notificationType": "Bounce", "mail": {"messageId": "\udfff"}, "bounce": {"bouncedRecipients": [%s]}}'
-    reading = read(f"From: a@sns.example\nSubject: Notification\n\n{notification % bounced}")
+    detail = r'"mail": {"messageId": "\udfff"}, "bounce": {"bouncedRecipients": [%s]}'
+    event = '{"notificationType": "Bounce", ' + detail % bounced + "}"
+    reading = read(f"From: a@sns.example\nSubject: Notification\n\n{event}")
     assert names(reading) == ["jane@example.org"]
     for text in (reading.verdicts[0].diagnostic, reading.identity):
         assert text
