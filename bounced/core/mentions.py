@@ -31,6 +31,7 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _WHEN = re.compile(r"on (?:\w{3}, )?\d{1,4}\b")
+_ONLY_ADDRESSES = re.compile(r"(?:<?[^\s<>,;]{1,64}@[^\s<>,;]{1,255}>?[,;\s]{0,5})+$")
 # Queues write a label and an id before the address: "jane:000042:<jane@example.org> : ..."
 _LABELLED = re.compile(r"[\w.+-]{1,64}:\d{1,12}:(?=<)")
 # The address before an alias or a .forward: it is the one that the sender wrote to.
@@ -131,7 +132,12 @@ class _Reader:
             line = line[: generated.start()] + line[generated.end() :]
         named = self._named(line) if "@" in line else None
         if named is not None and named.address:
-            self._open(named.address, named.rest, source)
+            others = (
+                mailbox.find_all(named.rest)[:MAX_ZONE_LINES] if _ONLY_ADDRESSES.match(named.rest) else []
+            )
+            self._open(named.address, "" if others else named.rest, source)
+            for other in others:
+                self._open(other, "", None)
         elif source and self._current is not None and self._current.is_bare:
             self._current.original = source
         elif source:  # a pipe or a file, which have no address

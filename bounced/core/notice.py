@@ -45,7 +45,7 @@ def read(mail: ReturnedMail, marks: Marks) -> Report | None:
         return None
     action = {Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}.get(kind, Action.FAILED)
     mentions = find(notice, marks, _own(mail), _addressees(mail), guess=is_sure)
-    if not mentions and not is_sure:
+    if not is_sure and not (mentions and quoted.has_reply(notice)):
         return None
     for address in mailbox.find_all(mail.headers.get("x-failed-recipients")):
         if not any(same(address, m.address) or same(address, m.original) for m in mentions):
@@ -94,7 +94,8 @@ def _addressees(mail: ReturnedMail) -> set[str]:
 def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, bool]:
     """Weigh the signs: who wrote it, what the subject and the words say, what is enclosed.
 
-    It is not sure when a reason is given and nothing says that delivery failed: somebody must be named, then.
+    It is not sure when a reason is given and nothing says that delivery failed: somebody must be named and
+    a reply quoted, then.
     """
     headers = mail.headers
     subject = headers.get("subject")
@@ -118,7 +119,7 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     )
     if not (server or named or null_path) or not (named or about) or by_person or weight < ENOUGH:
         return None, False
-    is_sure = bool(named or heading & about or about - {"reason"})
+    is_sure = bool(named or about - {"reason"})
     if "warning" in said:
         return Kind.DELAYED, is_sure
     for role, kind in (("failed", Kind.BOUNCE), ("delayed", Kind.DELAYED), ("delivered", Kind.DELIVERED)):

@@ -40,7 +40,7 @@ _HOST = re.compile(
     re.IGNORECASE,
 )
 _HOST_SAID = re.compile(
-    rf"(?:(?<!at )\bhost:? ['\"]?|talking to |remote system: (?:dns;)?){_NAME}", re.IGNORECASE
+    rf"(?:(?<!at )\bhost:? ['\"]?|\bserver <|talking to |remote system: (?:dns;)?){_NAME}", re.IGNORECASE
 )
 
 
