@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 from functools import cached_property, lru_cache
-from itertools import islice
 from string import ascii_letters, digits
 
 MAX_PARTS = 100  # of one message, at any depth; real reports have three or four
@@ -29,7 +28,7 @@ MAX_TEXT = 131_072  # octets of one text that are decoded
 MAX_REPORT = 8_388_608  # of a report's fields, which may name thousands of recipients
 
 # field-name ":" field-body, RFC 5322 section 2.2, folded lines included. Lenient: blanks before the colon.
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
+_FIELD = re.compile(r"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
 _ANY_DELIMITER = re.compile(rb"^--(\S[^\n]{0,70})$", re.MULTILINE)
 _BEFORE_MESSAGE = re.compile(rb"\s*+(?:>?From [^\n]*\n)?+")
 _FIELD_START = re.compile(rb"[!-9;-~]+[ \t]*:")
@@ -74,15 +73,13 @@ _SUPERSETS = {
 
 
 class Headers:
-    """The first field of each (lower-case) name in a header; values as raw bytes until somebody asks."""
+    """The first field of each (lower-case) name in a header; values as they stand until somebody asks."""
 
     __slots__ = ("_fields",)
 
     def __init__(self, block: bytes) -> None:
-        fields: dict[str, bytes] = {}
-        for match in islice(_FIELD.finditer(block), MAX_FIELDS):
-            fields.setdefault(match[1].decode("ascii").lower(), match[2])
-        self._fields = fields
+        fields: list[tuple[str, str]] = _FIELD.findall(block.decode("latin-1"))[:MAX_FIELDS]
+        self._fields = {name.lower(): value for name, value in reversed(fields)}
 
     def __contains__(self, name: str) -> bool:
         return name in self._fields
@@ -92,14 +89,14 @@ class Headers:
 
     def get(self, name: str) -> str:
         """The value of the field, unfolded and RFC 2047 decoded; "" if there is none."""
-        value = self._fields.get(name)
-        return decode_words(value) if value else ""
+        value = self._fields.get(name, "")
+        return decode_words(value if value.isascii() else decode_charset(value.encode("latin-1"), ""))
 
 
 class Part:
     """One entity of RFC 2045: a header and a body that lies in `data[start:end]`, line ends LF."""
 
-    __slots__ = ("__dict__", "_data", "_default", "_end", "_left", "_start", "headers")
+    __slots__ = ("__dict__", "_data", "_end", "_left", "_start", "content_type", "headers", "parameters")
 
     def __init__(
         self, data: bytes, start: int, end: int, left: Iterator[int], default: str = "text/plain"
@@ -107,27 +104,13 @@ class Part:
         self._data = data
         self._end = end
         self._left = left  # one step for each part that the message may still have
-        self._default = default
         self._start, block = _split_header(data, start, end)
         self.headers = Headers(block)
-
-    @cached_property
-    def _typed(self) -> tuple[str, dict[str, str]]:
-        value = self.headers.get("content-type")
-        main, semicolon, rest = value.partition(";")
+        # RFC 2045 section 5: "type/subtype" in lower case, and the parameters by lower-case name
+        main, semicolon, rest = self.headers.get("content-type").partition(";")
         main = main.strip().lower()
-        parameters = {m[1].lower(): _parameter(m) for m in _PARAMETER.finditer(semicolon + rest)}
-        return main if "/" in main else self._default, parameters
-
-    @property
-    def content_type(self) -> str:
-        """RFC 2045 section 5: "type/subtype" in lower case."""
-        return self._typed[0]
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The parameters of Content-Type, RFC 2045 section 5.1, by lower-case name."""
-        return self._typed[1]
+        self.content_type = main if "/" in main else default
+        self.parameters = {m[1].lower(): _parameter(m) for m in _PARAMETER.finditer(semicolon + rest)}
 
     @cached_property
     def children(self) -> tuple["Part", ...]:
@@ -276,9 +259,9 @@ def _codec(charset: str) -> str | None:
     return _SUPERSETS.get(name, name) if name in _CODECS else None
 
 
-def decode_words(value: bytes) -> str:
+def decode_words(value: str) -> str:
     """A field's value, unfolded, RFC 2047 encoded-words decoded, without blanks around it."""
-    text = str(value[:MAX_VALUE], "ascii") if value.isascii() else decode_charset(value[:MAX_VALUE], "")
+    text = value[:MAX_VALUE]
     if "\n" in text:
         text = " ".join(line.strip() for line in text.split("\n"))
     text = text.strip()

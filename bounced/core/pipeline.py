@@ -135,7 +135,7 @@ def _explained(chosen: tuple[Recipient, ...], text: str) -> tuple[Recipient, ...
         explanation = next(filter(None, (notice.explanation_of(address, text) for address in named)), "")
         if len(chosen) == 1 and not explanation:
             explanation = " ".join(text[: 2 * _EXPLANATION].split())[:_EXPLANATION]
-        explained.append(replace(recipient, report=replace(entry, explanation=explanation)))
+        explained.append(Recipient(recipient.address, replace(entry, explanation=explanation)))
     return tuple(explained)
 
 

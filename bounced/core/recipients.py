@@ -56,7 +56,7 @@ def evidence(recipient: RecipientReport, report: Report) -> Evidence:
         text=text,
         explanation=recipient.explanation,
         status=recipient.status,
-        reply_code=status.parse_reply(text).code if text else None,
+        reply_code=status.reply_code(text) if text else None,
         remote_mta=recipient.remote_mta,
         reporting_mta=report.reporting_mta,
         command=recipient.command or status.command(text) or status.command(recipient.explanation),
