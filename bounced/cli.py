@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bounced import __version__
+from bounced import __version__, cli_senders
 
 USAGE_ERROR = 64  # EX_USAGE of sysexits.h
 
@@ -105,12 +105,12 @@ def parser() -> Parser:
     release.add_argument("address", metavar="ADDRESS")
     delivered = command("delivered", "note that a message got through", DELIVERED)
     _addresses(delivered)
-    for asks_store in (check, show, release, delivered):
+    for asks_store in (check, show, release, delivered, *cli_senders.declare(command)):
         _settings(asks_store)
     return top
 
 
-def _settings(command: Parser) -> None:
+def _settings(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="settings, instead of /etc/bounced/bounced.toml"
     )

@@ -4,6 +4,7 @@ The path of a field is its key: `Settings.smtp.limits.recipients` is "smtp.limit
 """
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -13,6 +14,7 @@ from msgspec import Meta, Struct
 from bounced.core.model import Category, Severity
 from bounced.core.naming import KeyForm
 from bounced.core.policy import Period, Policy
+from bounced.settings.places import SCHEMES
 from bounced.settings.values import Counting, Domain, Endpoint, Size, StoreUrl
 
 
@@ -45,10 +47,29 @@ class Smtp(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
 
 
+class Durability(StrEnum):
+    """What the store must have done with a change before it is confirmed."""
+
+    ALWAYS = "always"  # synced it to its disk
+    EVERYSEC = "everysec"  # taken it; what then happens to it is the server's configuration
+    WAIT_REPLICAS = "wait-replicas"  # sent it to replicas, which have it in memory
+
+
+File = Annotated[Path | None, Meta(description="the path of a file")]
+
+
+class Tls(Struct, frozen=True, kw_only=True):
+    """redis.tls: for URLs that begin with rediss."""
+
+    ca_file: File = None
+    cert_file: File = None
+    key_file: File = None
+
+
 class Redis(Struct, frozen=True, kw_only=True):
     """redis: the store."""
 
-    url: Annotated[StoreUrl, Meta(description='"embedded", or a URL: redis://, rediss:// or unix://')] = (
+    url: Annotated[StoreUrl, Meta(description=f'"embedded", or a URL that begins with one of {SCHEMES}')] = (
         StoreUrl("embedded")
     )
     prefix: Annotated[
@@ -59,6 +80,18 @@ class Redis(Struct, frozen=True, kw_only=True):
         ),
     ] = "bounced"
     key_form: Annotated[KeyForm, Meta(description='"plain" or "sha256"')] = KeyForm.PLAIN
+    password_file: File = None
+    durability: Annotated[Durability, Meta(description='"always", "everysec" or "wait-replicas"')] = (
+        Durability.EVERYSEC
+    )
+    replicas: Annotated[int, Meta(ge=1, description="a whole number of at least 1")] = 1
+    tls: Tls = Tls()
+
+
+class ReturnPath(Struct, frozen=True, kw_only=True):
+    """return_path: the signed return path."""
+
+    keys_file: Annotated[Path, Meta(description="the path of a file")] = Path("/etc/bounced/return-path.keys")
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True):
@@ -82,6 +115,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     smtp: Smtp = Smtp()
     redis: Redis = Redis()
+    return_path: ReturnPath = ReturnPath()
     policy: PolicySettings = PolicySettings()
 
     def decisions(self) -> Policy:
