@@ -49,17 +49,20 @@ def completed(evidence: Evidence) -> Evidence:
     A status code in the text is the refusing server's own, so one that says something beats the field, which
     the reporting server may have made up.
     """
+    said = evidence.text or evidence.explanation
     told = status.find(evidence.text)
     if not status.is_specific(told):
         told = evidence.status or told
     if not status.is_specific(told):
-        others = (status.find(words) for words in _texts(evidence)[1:-1])
+        others = (
+            status.find(words) for words in _texts(evidence)[1 : None if said is evidence.explanation else -1]
+        )
         told = next(filter(status.is_specific, others), told)
     return replace(
         evidence,
         status=told,
-        reply_code=evidence.reply_code or status.reply_code(evidence.text),
-        command=evidence.command or status.command(evidence.text),
+        reply_code=evidence.reply_code or status.reply_code(said),
+        command=evidence.command or status.command(said),
     )
 
 

@@ -121,7 +121,7 @@ class Ruleset:
 
     def _add(self, number: int, rule: Rule) -> None:
         for pattern in rule.text:
-            self._set.Add(text.fold(pattern))
+            self._set.Add(_comparable(pattern))
             self._number_of_rule.append(number)
         if rule.text:
             return
@@ -135,7 +135,8 @@ class Ruleset:
     def in_text(self, masked: str) -> set[int]:
         """Return the numbers of the rules that have a pattern in this masked text, in one linear pass."""
         numbers = self._number_of_rule
-        return {numbers[pattern] for pattern in self._set.Match(masked) or ()} if masked else set()
+        wordy = masked.translate(_WORDY)
+        return {numbers[pattern] for pattern in self._set.Match(wordy) or ()} if masked else set()
 
     def by_codes(self, evidence: Evidence) -> list[int]:
         """Return the numbers of the rules without text that the codes of this evidence may satisfy."""
@@ -265,7 +266,7 @@ class _Row:
                     self.wrong(f"{key} {value!r} has the wrong form; {advice}")
         for pattern in lists["text"]:
             try:
-                _new_set().Add(text.fold(pattern))
+                _new_set().Add(_comparable(pattern))
             except re2.error:
                 self.wrong(
                     f"text {pattern!r} is no RE2 pattern; it has no look-around and no back-references"
@@ -312,6 +313,15 @@ class _Row:
             except TypeError:
                 fields = ", ".join(Evidence.__dataclass_fields__)
                 self.wrong(f"{key} holds strings, or tables with some of: {fields}")
+
+
+# Masks are words to RE2: "<addr>" is matched as "_addr_", which no masked text has otherwise.
+_WORDY = str.maketrans("<>", "__")
+_MASK = re.compile(r"<(addr|fqdn|ip|url|id)>")
+
+
+def _comparable(pattern: str) -> str:
+    return _MASK.sub(r"_\1_", text.fold(pattern))
 
 
 def _new_set() -> Any:  # noqa: ANN401 - re2 has no type hints

@@ -60,6 +60,13 @@ def test_codes_and_command_are_read_from_the_text():
     assert (evidence.status, evidence.reply_code, evidence.command) == ("5.1.1", "550", "RCPT")
 
 
+def test_codes_are_read_from_the_explanation_when_nothing_else_was_said():
+    evidence = completed(Evidence(explanation="jane@example.org: deferred: 452 4.2.2 no"))
+    assert (evidence.status, evidence.reply_code) == ("4.2.2", "452")
+    evidence = completed(Evidence(text="xyzzy", explanation="deferred: 452 4.2.2 no"))
+    assert (evidence.status, evidence.reply_code) == (None, None)
+
+
 def test_a_code_in_a_supplementary_field_is_found():
     fields = {"x-supplementary-info": "<mx.example.org #5.2.2 smtp; 552 5.2.2 full>"}
     assert completed(Evidence(status="5.0.0", extensions=fields)).status == "5.2.2"
