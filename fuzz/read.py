@@ -1,3 +1,4 @@
+# ruff: noqa: INP001
 """Fuzz the reader, guided by coverage: no exception leaves `pipeline.read`, and no message takes long.
 
     python -m pip install atheris && python fuzz/read.py [-max_total_time=600] WORK_DIR tests/core/messages
