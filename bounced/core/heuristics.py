@@ -16,7 +16,7 @@ from bounced.core.model import Action, Kind, RecipientReport, Report
 SOURCE = "flufl"
 MAX_LINES = 200
 MAX_LINE = 200
-FIELDS = ("to", "subject", "x-mailer", "auto-submitted", "x-failed-recipients")
+FIELDS = ("from", "to", "subject", "x-mailer", "auto-submitted", "x-failed-recipients")
 
 
 def read(mail: ReturnedMail) -> Report | None:
@@ -24,7 +24,6 @@ def read(mail: ReturnedMail) -> Report | None:
     if "server" not in mail.marks.says(mail.headers.get("from")):
         return None  # it would believe any letter that quotes a report
     message = Message()
-    message["from"] = _field(mail, "from") or "unknown"  # a detector fails without it
     for name in FIELDS:
         value = _field(mail, name)
         if value:

@@ -24,13 +24,12 @@ def read(mail: ReturnedMail) -> Report | None:
     try:
         # Services append a footer after the object, and mail gateways fold it: raw_decode stops at its end.
         notification, _ = json.JSONDecoder(strict=False).raw_decode(text[:MAX_JSON])
+        if isinstance(notification.get("Message"), str):  # SNS wraps it when raw delivery is off
+            notification = json.loads(notification["Message"], strict=False)
+        # Lone surrogates, which JSON can write (RFC 8259 section 8.2), are no text: nobody could encode them.
+        notification = json.loads(json.dumps(notification, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
-    if isinstance(notification.get("Message"), str):  # SNS wraps it when raw delivery is off
-        try:
-            notification = json.loads(notification["Message"], strict=False)
-        except (ValueError, RecursionError):
-            return None
     return _read(notification) if isinstance(notification, dict) else None
 
 

@@ -23,25 +23,11 @@ From: MAILER-DAEMON@relay.example.net
 To: news@sender.example
 Subject: Warning
 
-This message was created automatically by the mail system.
-A message that you sent has not yet been delivered to one or more of its recipients
-after more than 24 hours on the queue.
+Your message has not yet been delivered to
 
-The following address(es) are still in the queue:
+  <jane@example.org>
 
-  jane@example.org
-    Delay reason: connection refused
-
-The original message was received at Sun, 3 Mar 2002 10:00:00 +0100
-    **********************************************
-    **      THIS IS A WARNING MESSAGE ONLY      **
-    **  YOU DO NOT NEED TO RESEND YOUR MESSAGE  **
-    **********************************************
-
-   ----- The following addresses had transient non-fatal errors -----
-<jane@example.org>
-
-   ----- Transcript of session follows -----
+No action is required on your part.
 """
 
 
@@ -61,3 +47,16 @@ def test_a_permanent_failure():
 def test_nothing_is_found_in_a_letter():
     assert read(PERMANENT.replace("MAILER-DAEMON@relay.example.net", "joe@example.com")) is None
     assert read("From: MAILER-DAEMON@relay.example.net\n\nHello") is None
+
+
+def test_a_temporary_failure():
+    report = read(TEMPORARY)
+    assert report.kind is Kind.DELAYED
+    assert [(r.final_recipient, r.action) for r in report.recipients] == [
+        ("jane@example.org", Action.DELAYED)
+    ]
+
+
+def test_a_detector_that_fails_finds_nothing():
+    # An empty group, RFC 5322 section 3.4, has no address: a detector takes the first all the same.
+    assert read("From: Mailer-Daemon:;\n\nHello") is None

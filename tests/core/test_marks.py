@@ -52,7 +52,7 @@ def test_letters_say_nothing(letter):
         ("user jané@example.org does not exist", Named("jané@example.org", rest="does not exist")),
         ("For assistance contact postmaster@example.org", Named("")),
         ("jane likes joe@example.org", None),
-        ("Recipient: nobody@", None),
+        ("Recipient: nobody@@", None),
     ],
 )
 def test_who_a_line_names(line, named):
@@ -69,6 +69,7 @@ def test_who_a_line_names(line, named):
             "Return-Path: <a@b.example>\nSubject: x\n",
         ),
         ("failed, nothing returned", "failed, nothing returned", ""),
+        ("-" * 2_000 + " Original message ----\nx", "-" * 2_000 + " Original message ----\nx", ""),
         # A mark only counts at the line that it opens.
         ("failed as\n1 below is a copy of\n", "failed as\n1 below is a copy of\n", ""),
     ],

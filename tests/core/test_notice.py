@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from bounced.core import marks, pipeline, ruleset
-from bounced.core.model import Reading
+from bounced.core.model import Kind, Reading
+from bounced.core.notice import explanation_of
 from bounced.core.policy import Policy
 
 HERE = Path(__file__).parent / "notices"
@@ -36,6 +37,10 @@ def read(entry: dict[str, Any]) -> Reading:
     return pipeline.read(f"{header}\n\n".encode() + content, KNOWLEDGE, Policy())
 
 
+def notice(text: str) -> Reading:
+    return read({"text": f"From: MAILER-DAEMON@relay.example.net\nSubject: failure notice\n\n{text}"})
+
+
 @pytest.mark.parametrize("entry", list(families()))
 def test_what_servers_write(entry):
     reading = read(entry)
@@ -46,3 +51,44 @@ def test_what_servers_write(entry):
     for name in ("remote_mta", "command", "status"):
         if name in entry:
             assert getattr(reading.report.recipients[0], name) == entry[name]
+
+
+def test_a_recipient_named_very_often_is_one():
+    lines = "".join(f"jane@example.org: attempt {number}\n" for number in range(50))
+    (verdict,) = notice(f"Your message could not be delivered.\n{lines}").verdicts
+    assert verdict.diagnostic == "attempt 0"
+
+
+@pytest.mark.parametrize(
+    ("address", "explained"),
+    [
+        ("jane@example.org", "jane@example.org: mailbox full"),
+        ("joe@example.org", "joe@example.org: unknown"),
+        ("jim@example.org", ""),
+    ],
+)
+def test_what_is_said_of_one_recipient_of_several(address, explained):
+    text = "failed:\n\njane@example.org:\n  mailbox full\n\njoe@example.org: unknown"
+    assert explanation_of(address, text) == explained
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<" * 65_536,
+        "@" * 65_536,
+        ":" * 65_536,
+        "\n" * 65_536,
+        " " * 65_536,
+        "550 " * 16_384,
+        "a." * 32_768,
+        "jane@example.org\n" * 4_000,
+        "x jane@example.org y\n" * 4_000,
+        "host (generated from " * 3_000,
+        "宛a" * 16_384,
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+@pytest.mark.timeout(2)
+def test_hostile_text_takes_linear_time(text):
+    assert notice(f"Your message could not be delivered.\n\n{text}").report.kind is Kind.BOUNCE
