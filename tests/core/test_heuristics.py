@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 from bounced.core import heuristics, marks, message
-from bounced.core.model import Action, Kind
+from bounced.core.model import Action, Kind, Report
 
 MARKS = marks.load(files("bounced.core").joinpath("notices.toml").read_text("utf-8"))
 PERMANENT = """\
@@ -31,12 +31,13 @@ No action is required on your part.
 """
 
 
-def read(text):
+def read(text: str) -> Report | None:
     return heuristics.read(message.read(text.encode(), MARKS))
 
 
 def test_a_permanent_failure():
     report = read(PERMANENT)
+    assert report is not None
     assert report.kind is Kind.BOUNCE
     assert report.source == "flufl"
     (recipient,) = report.recipients
@@ -51,12 +52,17 @@ def test_nothing_is_found_in_a_letter():
 
 def test_a_temporary_failure():
     report = read(TEMPORARY)
+    assert report is not None
     assert report.kind is Kind.DELAYED
     assert [(r.final_recipient, r.action) for r in report.recipients] == [
         ("jane@example.org", Action.DELAYED)
     ]
 
 
-def test_a_detector_that_fails_finds_nothing():
-    # An empty group, RFC 5322 section 3.4, has no address: a detector takes the first all the same.
-    assert read("From: Mailer-Daemon:;\n\nHello") is None
+def test_a_detector_that_fails_finds_nothing(monkeypatch):
+    # No mail is known to us that makes today's detectors raise; those of earlier releases did.
+    def failing(_message):
+        raise IndexError
+
+    monkeypatch.setattr(heuristics, "all_failures", failing)
+    assert read(PERMANENT) is None

@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from bounced.core import marks, message, notification
-from bounced.core.model import Action, Kind, RecipientReport
+from bounced.core.model import Action, Kind, RecipientReport, Report
 
 MARKS = marks.load(files("bounced.core").joinpath("notices.toml").read_text("utf-8"))
 MAIL = {"messageId": "0100-1", "commonHeaders": {"messageId": "<1@sender.example>"}}
@@ -27,7 +27,7 @@ BOUNCE = {
 }
 
 
-def read(text):
+def read(text: str) -> Report | None:
     return notification.read(message.read(f"From: no-reply@sns.example\n\n{text}".encode(), MARKS))
 
 
@@ -47,6 +47,7 @@ def read(text):
 )
 def test_a_bounce(text):
     report = read(text)
+    assert report is not None
     assert report.kind is Kind.BOUNCE
     assert report.reporting_mta == "a8-70.smtp-out.example.com"
     assert report.original_message_id == "<1@sender.example>"
@@ -74,6 +75,7 @@ def test_a_delay():
     report = read(
         json.dumps({"eventType": "DeliveryDelay", "deliveryDelay": detail, "mail": {"messageId": "0100-1"}})
     )
+    assert report is not None
     assert report.kind is Kind.DELAYED
     assert report.original_message_id == "0100-1"
     (recipient,) = report.recipients
@@ -88,6 +90,7 @@ def test_a_delay():
 def test_a_delivery():
     detail = {"recipients": ["jane@example.org"], "smtpResponse": "250 2.0.0 Ok"}
     report = read(json.dumps({"notificationType": "Delivery", "delivery": detail}))
+    assert report is not None
     assert report.kind is Kind.DELIVERED
     assert [(r.final_recipient, r.action, r.diagnostic) for r in report.recipients] == [
         ("jane@example.org", Action.DELIVERED, "250 2.0.0 Ok")
@@ -97,6 +100,7 @@ def test_a_delivery():
 def test_a_complaint():
     detail = {"complainedRecipients": [{"emailAddress": "jane@example.org"}]}
     report = read(json.dumps({"notificationType": "Complaint", "complaint": detail}))
+    assert report is not None
     assert report.kind is Kind.FEEDBACK
     assert [(r.final_recipient, r.action) for r in report.recipients] == [("jane@example.org", None)]
 
@@ -120,4 +124,5 @@ def test_anything_else_is_none(text):
 @pytest.mark.parametrize("detail", [[], "x", {"bouncedRecipients": {}}, {"bouncedRecipients": [None, 1, {}]}])
 def test_a_bounce_of_the_wrong_shape_names_nobody(detail):
     report = read(json.dumps({"eventType": "Bounce", "bounce": detail, "mail": 1}))
+    assert report is not None
     assert report.recipients == ()
