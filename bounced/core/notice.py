@@ -80,8 +80,10 @@ def _joined(match: re.Match[str]) -> str:
 
 
 def _own(mail: ReturnedMail) -> set[str]:
-    """The addresses that the report itself comes from and goes to."""
+    """The addresses that the report itself comes from and goes to, and the author of the returned mail."""
     fields = " ".join(mail.headers.get(name) for name in ("to", "from", "reply-to"))
+    if mail.returned:
+        fields += f" {mail.returned.get('from')} {mail.returned.get('sender')}"
     return {address.lower() for address in mailbox.find_all(fields)}
 
 
