@@ -107,8 +107,8 @@ def one_line(lines: Iterable[str]) -> str:
     """One line without what a frame around it left: colons before it, a bracket that opens or closes elsewhere."""
     text = " ".join(" ".join(lines).split())[:MAX_TEXT].lstrip(" .:;,-'")
     for opening, closing in ("()", "[]"):
-        if text.endswith(closing) and text.count(closing) > text.count(opening):
-            text = text[:-1].rstrip()
+        if text.rstrip(".").endswith(closing) and text.count(closing) > text.count(opening):
+            text = text.rstrip(".")[:-1].rstrip()
         if text.startswith(opening) and text.endswith(closing):
             text = text[1:-1]
     return text
