@@ -52,6 +52,11 @@ _GOOGLE_REASON = re.compile(r"[?&](?:p|topic)=(\w{1,40})")
 # What some servers write before whatever another one said. Cisco: "5.1.0 - Unknown address error 550-'...'".
 _WRAPPERS = ("unknown address error", "other mail system problem", "other network problem")
 
+# Before this a server tells of its dialogue, after it come the words of the one that refused.
+_QUOTES = re.compile(
+    r"(?:\b(?:said|reason|responded with|returned was|reply was|response was)|host <fqdn> <ip> ?): "
+)
+
 # Letters that no decomposition turns into plain ones.
 _PLAIN = str.maketrans(
     {"ł": "l", "\u0131": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
@@ -78,9 +83,18 @@ def mask(text: str) -> str:
     text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS))
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
     text = _CAMEL.sub(" ", text).translate(_HYPHENS).lower()
+    text = _quoted(text)
     for wrapper in _WRAPPERS:
         text = text.replace(wrapper, " ")
     return " ".join(f" {text}".replace(" e mail", " email").split())
+
+
+def _quoted(text: str) -> str:
+    for quote in list(_QUOTES.finditer(text))[-1:]:
+        reply = text[quote.end() :]
+        if sum(map(str.isalpha, reply)) > 5:
+            return reply
+    return text
 
 
 def _mask_word(word: str) -> str:

@@ -33,6 +33,8 @@ from bounced.core.text import LIMIT, fold, mask
         ("5.1.0 - Unknown address error 550-'full'", "full"),
         ("version 4.9b of 1.5", "version 4.9b of 1.5"),
         ("wait... '' what", "wait... what"),
+        ("Connected to 192.0.2.1 but refused. Remote host said: user unknown", "user unknown"),
+        ("host mx.example.org said: no", "host <fqdn> said: no"),
         ("", ""),
     ],
 )
