@@ -28,6 +28,7 @@ def wait_for(what, seconds=10.0) -> None:
 class RedisServer:
     def __init__(self, executable: str, directory: Path, **settings: str) -> None:
         self.directory = directory
+        self.name = Path(executable).name
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]

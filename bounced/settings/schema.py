@@ -15,7 +15,7 @@ from bounced.core.model import Category, Severity
 from bounced.core.naming import KeyForm
 from bounced.core.policy import Period, Policy
 from bounced.settings.places import SCHEMES
-from bounced.settings.values import Counting, Domain, Endpoint, Size, StoreUrl
+from bounced.settings.values import Counting, Domain, DomainMode, Endpoint, Mode, Network, Size, StoreUrl
 
 
 def _state_dir() -> Path:
@@ -26,16 +26,44 @@ def _state_dir() -> Path:
 
 
 Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 for no limit")]
+Octets = Annotated[Size, Meta(description='a size such as "5 MiB", 0 for no limit')]
+File = Annotated[Path | None, Meta(description="the path of a file")]
+Networks = Annotated[
+    tuple[Network, ...], Meta(description='a list of networks such as ["192.0.2.0/24", "2001:db8::/32"]')
+]
 
 
 class Limits(Struct, frozen=True, kw_only=True):
     """smtp.limits: what one peer, or all together, may take of us."""
 
     connections: Limit = 1000
-    message_size: Annotated[Size, Meta(description='a size such as "5 MiB", 0 for no limit')] = Size(
-        5 * 1024**2
-    )
+    connections_per_address: Limit = 50
+    connection_rate_per_address: Limit = 300  # a minute
+    exempt: Networks = (Network.parse("127.0.0.0/8"), Network.parse("::1"))
+    message_size: Octets = Size(5 * 1024**2)
+    message_memory: Octets = Size(256 * 1024**2)
     recipients: Limit = 100
+    messages: Limit = 1000  # a session
+    idle_commands: Limit = 100  # in a row
+    errors: Limit = 20  # a session
+    idle: Limit = 60  # seconds
+    session: Limit = 600  # seconds
+    minimum_rate: Limit = 500  # octets a second
+
+
+class SmtpTls(Struct, frozen=True, kw_only=True):
+    """smtp.tls: STARTTLS."""
+
+    certificate: File = None
+    key: File = None
+    required: Annotated[bool, Meta(description="true or false")] = False
+
+
+class Senders(StrEnum):
+    """Which reverse-paths mail without proof may have."""
+
+    ANY = "any"
+    NULL = "null"
 
 
 class Smtp(Struct, frozen=True, kw_only=True):
@@ -44,7 +72,20 @@ class Smtp(Struct, frozen=True, kw_only=True):
     listen: Annotated[
         tuple[Endpoint, ...], Meta(min_length=1, description='a list such as ["0.0.0.0:25", "[::]:25"]')
     ] = (Endpoint("127.0.0.1", 2525),)
+    lmtp: Annotated[
+        tuple[Endpoint, ...], Meta(description='a list such as ["unix:/run/bounced/lmtp", "127.0.0.1:24"]')
+    ] = ()
+    proxies: Networks = ()
+    senders: Annotated[Senders, Meta(description='"any" or "null"')] = Senders.ANY
     limits: Limits = Limits()
+    tls: SmtpTls = SmtpTls()
+
+
+class Quarantine(Struct, frozen=True, kw_only=True):
+    """quarantine: mail that a person has to read, for each reason."""
+
+    messages: Limit = 10_000
+    size: Octets = Size(1024**3)
 
 
 class Durability(StrEnum):
@@ -53,9 +94,6 @@ class Durability(StrEnum):
     ALWAYS = "always"  # synced it to its disk
     EVERYSEC = "everysec"  # taken it; what then happens to it is the server's configuration
     WAIT_REPLICAS = "wait-replicas"  # sent it to replicas, which have it in memory
-
-
-File = Annotated[Path | None, Meta(description="the path of a file")]
 
 
 class Tls(Struct, frozen=True, kw_only=True):
@@ -91,6 +129,10 @@ class Redis(Struct, frozen=True, kw_only=True):
 class ReturnPath(Struct, frozen=True, kw_only=True):
     """return_path: the signed return path."""
 
+    mode: Annotated[Mode, Meta(description='"off", "observe" or "enforce"')] = Mode.OFF
+    modes: Annotated[
+        tuple[DomainMode, ...], Meta(description='a list such as ["bounces.example.com=enforce"]')
+    ] = ()
     keys_file: Annotated[Path, Meta(description="the path of a file")] = Path("/etc/bounced/return-path.keys")
 
 
@@ -114,6 +156,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         default_factory=_state_dir
     )
     smtp: Smtp = Smtp()
+    quarantine: Quarantine = Quarantine()
     redis: Redis = Redis()
     return_path: ReturnPath = ReturnPath()
     policy: PolicySettings = PolicySettings()

@@ -5,13 +5,14 @@ Every `parse` takes what TOML or the environment gave and raises ValueError when
 
 import ipaddress
 import re
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from bounced.core.model import Severity
+from bounced.settings.places import Place
 
 UNITS = {"": 1, "B": 1, "KB": 1000, "KIB": 1024, "MB": 1000**2, "MIB": 1024**2, "GB": 1000**3, "GIB": 1024**3}
-STORE_SCHEMES = ("redis", "rediss", "unix")
 
 
 class Size(int):
@@ -35,27 +36,57 @@ class Size(int):
 class Endpoint(NamedTuple):
     """Where to listen."""
 
-    host: str
+    host: str  # or the path of a socket, and the port 0
     port: int
 
     @classmethod
     def parse(cls, value: object) -> "Endpoint":
-        """Read "127.0.0.1:2525", "[::1]:25" or "host.example:25"."""
+        """Read "127.0.0.1:2525", "[::1]:25", "host.example:25" or "unix:/run/bounced/lmtp"."""
+        if (path := str(value).strip().removeprefix("unix:")).startswith("/"):
+            return cls(path, 0)
         found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]]+)):(\d{1,5})", str(value).strip())
         if found is None or int(found[3]) > 65535:
             raise ValueError
         return cls(found[1] or found[2], int(found[3]))
 
     @property
+    def is_unix(self) -> bool:
+        """Whether it is a socket in the file system."""
+        return self.host.startswith("/")
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect to it."""
+        if self.is_unix:
+            return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
 
     def __str__(self) -> str:
+        if self.is_unix:
+            return f"unix:{self.host}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A range of IP addresses."""
+
+    range: ipaddress.IPv4Network | ipaddress.IPv6Network
+
+    @classmethod
+    def parse(cls, value: object) -> "Network":
+        """Read "192.0.2.0/24", "2001:db8::/32" or one address."""
+        return cls(ipaddress.ip_network(str(value).strip(), strict=False))
+
+    def holds(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        """Whether the address lies in it."""
+        return address in self.range
+
+    def __str__(self) -> str:
+        return str(self.range)
 
 
 class Domain(str):
@@ -72,6 +103,31 @@ class Domain(str):
         return cls(name)
 
 
+class Mode(StrEnum):
+    """How much proof a return path asks for."""
+
+    OFF = "off"
+    OBSERVE = "observe"
+    ENFORCE = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class DomainMode:
+    """The mode of one return-path domain."""
+
+    domain: Domain
+    mode: Mode
+
+    @classmethod
+    def parse(cls, value: object) -> "DomainMode":
+        """Read "bounces.example.com=enforce"."""
+        domain, _, mode = str(value).partition("=")
+        return cls(Domain.parse(domain), Mode(mode.strip()))
+
+    def __str__(self) -> str:
+        return f"{self.domain}={self.mode}"
+
+
 class StoreUrl(str):
     """Where the store is."""
 
@@ -80,8 +136,8 @@ class StoreUrl(str):
     @classmethod
     def parse(cls, value: object) -> "StoreUrl":
         """Read a URL of the schemes that the store knows, or "embedded"."""
-        if value != "embedded" and urlsplit(str(value)).scheme not in STORE_SCHEMES:
-            raise ValueError
+        if value != "embedded":
+            Place.parse(str(value))
         return cls(value)
 
 

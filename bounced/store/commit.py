@@ -13,15 +13,14 @@ unsettled duplicate, and the rest is done then.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redis.exceptions import RedisError
-
 from bounced.core.policy import Change, Decision, Outcome, Policy, Result, State, What, decide
-from bounced.store.faults import StoreUnavailable, cause_of
+from bounced.store.faults import StoreUnavailable
 from bounced.store.layout import EVENTS_KEPT, STATS_KEPT_DAYS, Keys, decision_arguments
-from bounced.store.server import RECORD, SETTLE, Command, Script, Server
+from bounced.store.node import DERIVE, RECORD, SETTLE, Call, Command, Plain
+from bounced.store.server import Server
 
 COMMIT_SECONDS = 5.0
 BATCH = 200  # changes in one pipeline: beyond this it gets no faster, only later
@@ -122,39 +121,45 @@ class Committer:
             if not batch:
                 continue
             try:
-                async with self._server.within(max(item.deadline for item in batch)):
-                    await self._commit(batch)
-            except StoreUnavailable as error:
-                cause = error.cause
+                await self._commit(batch, max(item.deadline for item in batch))
             except Exception as error:  # noqa: BLE001 - a bug here must not leave callers waiting
-                cause = f"internal error: {type(error).__name__}"
-            else:
-                continue
-            for item in batch:
-                item.fail(cause)
+                for item in batch:
+                    item.fail(f"internal error: {type(error).__name__}")
 
-    async def _commit(self, batch: Sequence[_Item]) -> None:
-        decided = await self._record(batch)
-        await self._derive(decided)
-        await self._settle([each for each in decided if each.follows])
-        for each in decided:
+    async def _commit(self, batch: Sequence[_Item], deadline: float) -> None:
+        decided = await self._record(batch, deadline)
+        derived = await self._derive(decided, deadline)
+        settled = await self._settle([each for each in derived if each.follows], deadline)
+        for each in settled + [each for each in derived if not each.follows]:
             if not each.item.done.done():
                 each.item.done.set_result(each.outcome)
 
-    async def _record(self, batch: Sequence[_Item]) -> list[_Decided]:
-        """Apply each change to its hash. One that the server refuses fails alone."""
-        now = await self._server.now()
-        decisions = [decide(self._keys.keepable(item.change), self._policy, now) for item in batch]
-        replies = await self._run(
-            (item, RECORD, decision_arguments(decision))
-            for item, decision in zip(batch, decisions, strict=True)
-        )
+    async def _record(self, batch: Sequence[_Item], deadline: float) -> list[_Decided]:
+        """Apply each change to its hash. One that is refused fails alone, here and below."""
+        decisions: list[tuple[_Item, Decision]] = []
+        for item in batch:
+            try:
+                now = await self._server.now(self._keys.record(item.change.address), deadline)
+                decisions.append((item, decide(self._keys.keepable(item.change), self._policy, now)))
+            except StoreUnavailable as error:
+                item.fail(error.cause)
+        calls = [
+            Call(
+                RECORD,
+                self._keys.record(item.change.address),
+                item.deadline,
+                decision_arguments(decision),
+            )
+            for item, decision in decisions
+        ]
+        replies = await self._server.run(calls, deadline, durable=True)
         decided: list[_Decided] = []
         told: set[tuple[str, str]] = set()
-        for item, decision, reply in zip(batch, decisions, replies, strict=True):
-            if reply is None:
+        for (item, decision), reply in zip(decisions, replies, strict=True):
+            if isinstance(reply, StoreUnavailable):
+                item.fail(reply.cause)
                 continue
-            result, before, after, soft, hard_until, unsettled = reply
+            result, before, after, soft, hard_until, unsettled = _words(reply)
             state = State(after)
             outcome = Outcome(
                 Result(result),
@@ -170,74 +175,79 @@ class Committer:
             decided.append(each)
         return decided
 
-    async def _derive(self, decided: Sequence[_Decided]) -> None:
+    async def _derive(self, decided: Sequence[_Decided], deadline: float) -> list[_Decided]:
         """Write what follows. Doing it again changes no key; it repeats an event and a count."""
-        commands = [self._hard_key(each) for each in decided if each.derives_key]
-        counts: Counter[tuple[str, str]] = Counter()
-        for each in decided:
-            if each.tells:
-                commands.append(self._event(each))
-                counts.update(
-                    (self._keys.stats(each.decision.now), name) for name in _counts(each.item.change)
-                )
-        commands.extend(("HINCRBY", key, name, number) for (key, name), number in counts.items())
-        commands.extend(("EXPIRE", key, STATS_KEPT_DAYS * 86400) for key in {key for key, _ in counts})
-        await self._server.expect(commands)
+        commands: list[Command] = [self._hard_key(each) for each in decided if each.derives_key]
+        owners = [[each] for each in decided if each.derives_key]
+        telling = [each for each in decided if each.tells]
+        commands += [self._event(each) for each in telling]
+        owners += [[each] for each in telling]
+        for command in self._counted(telling):
+            commands.append(command)
+            owners.append(telling)
+        failed: set[_Decided] = set()
+        for owned_by, reply in zip(
+            owners, await self._server.run(commands, deadline, durable=True), strict=True
+        ):
+            if isinstance(reply, StoreUnavailable):
+                for each in owned_by:
+                    each.item.fail(reply.cause)
+                failed.update(owned_by)
+        return [each for each in decided if each not in failed]
 
-    async def _settle(self, decided: Sequence[_Decided]) -> None:
+    async def _settle(self, decided: Sequence[_Decided], deadline: float) -> list[_Decided]:
         """Remove the marks; where the hash has changed meanwhile, derive again until it has not."""
+        settled: list[_Decided] = []
         while decided:
-            replies = await self._run((each.item, SETTLE, [each.entry, each.hard_until]) for each in decided)
-            changed = []
-            for each, reply in zip(decided, replies, strict=True):
-                if reply is not None and reply[0] == "changed":
-                    each.hard_until = reply[1]
+            calls = [
+                Call(
+                    SETTLE,
+                    self._keys.record(each.address),
+                    each.item.deadline,
+                    [each.entry, each.hard_until],
+                )
+                for each in decided
+            ]
+            changed: list[_Decided] = []
+            for each, reply in zip(decided, await self._server.run(calls, deadline), strict=True):
+                if isinstance(reply, StoreUnavailable):
+                    each.item.fail(reply.cause)
+                    continue
+                word, *hard_until = _words(reply)
+                if word == "changed":
+                    [each.hard_until] = hard_until
                     changed.append(each)
-            await self._server.expect([self._hard_key(each) for each in changed])
-            decided = changed
+                else:
+                    settled.append(each)
+            again: list[Command] = [self._hard_key(each) for each in changed]
+            decided = []
+            for each, reply in zip(
+                changed, await self._server.run(again, deadline, durable=True), strict=True
+            ):
+                if isinstance(reply, StoreUnavailable):
+                    each.item.fail(reply.cause)
+                else:
+                    decided.append(each)
+        return settled
 
-    async def _run(self, calls: Iterable[tuple[_Item, Script, list[str | int]]]) -> list[list[str] | None]:
-        """Run a script on the record of each item; None where the server refused, and the item has failed.
+    def _hard_key(self, each: _Decided) -> Call:
+        until = each.hard_until
+        if until and int(until) <= each.decision.now:
+            until = ""
+        return Call(DERIVE, self._keys.hard(each.address), each.item.deadline, [until])
 
-        A call that came late is repeated once: the server's clock may have been set, and is known again.
-        """
-        calls = list(calls)
-        replies = await self._send(calls)
-        late = [i for i, reply in enumerate(replies) if reply is not None and reply[0] == "late"]
-        if late:
-            self._server.set_clock(max(int((replies[i] or [])[1]) for i in late) / 1000)
-            for i, reply in zip(late, await self._send([calls[i] for i in late]), strict=True):
-                replies[i] = reply
-                if reply is not None and reply[0] == "late":
-                    calls[i][0].fail("no answer in time")
-                    replies[i] = None
-        return replies
+    def _counted(self, telling: Sequence[_Decided]) -> list[Plain]:
+        """Return what adds these changes to the day's counts."""
+        counts = Counter(
+            (self._keys.stats(each.decision.now), name)
+            for each in telling
+            for name in _counts(each.item.change)
+        )
+        added: list[Plain] = [("HINCRBY", key, name, number) for (key, name), number in counts.items()]
+        kept: list[Plain] = [("EXPIRE", key, STATS_KEPT_DAYS * 86400) for key in {key for key, _ in counts}]
+        return added + kept
 
-    async def _send(self, calls: Sequence[tuple[_Item, Script, list[str | int]]]) -> list[list[str] | None]:
-        commands = [
-            script.call(
-                self._keys.record(item.change.address),
-                await self._server.deadline_ms(item.deadline),
-                *arguments,
-            )
-            for item, script, arguments in calls
-        ]
-        replies: list[list[str] | None] = []
-        for (item, _, _), reply in zip(calls, await self._server.run(commands), strict=True):
-            if isinstance(reply, RedisError):
-                item.fail(cause_of(reply))
-                replies.append(None)
-            else:
-                replies.append([part.decode() if isinstance(part, bytes) else str(part) for part in reply])
-        return replies
-
-    def _hard_key(self, each: _Decided) -> Command:
-        key, until = self._keys.hard(each.address), each.hard_until
-        if until and int(until) > each.decision.now:
-            return ("SET", key, until, "EXAT", until)
-        return ("DEL", key)
-
-    def _event(self, each: _Decided) -> Command:
+    def _event(self, each: _Decided) -> Plain:
         change, decision, outcome = each.item.change, each.decision, each.outcome
         fields: dict[str, str | int] = {
             "address": self._keys.name(change.address),
@@ -261,3 +271,8 @@ def _counts(change: Change) -> list[str]:
     _, at, domain = change.address.rpartition("@")
     category = change.category.value
     return [category, f"{category}:{domain}"] if at else [category]
+
+
+def _words(reply: Sequence[bytes | int]) -> list[str]:
+    """Return what a script answered as text."""
+    return [part.decode() if isinstance(part, bytes) else str(part) for part in reply]

@@ -18,7 +18,7 @@ import fcntl
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -38,6 +38,7 @@ STOP_SECONDS = 10.0
 ANSWER_SECONDS = 1.0
 POLL_SECONDS = 0.02
 WATCH_SECONDS = 0.5
+WARN_SECONDS = 60.0
 
 
 class Embedded:
@@ -73,11 +74,13 @@ class Embedded:
             await self._stop()
         os.close(self._users)
 
-    async def revived(self) -> AsyncIterator[str]:
+    async def revived(self, warn: Callable[[str], None]) -> AsyncIterator[str]:
         """Start the server again whenever it has died, and yield its URL, for ever.
 
-        One that lives but does not answer (stopped, swapped out, on a slow disk) is left alone.
+        One that lives but does not answer (stopped, swapped out, on a slow disk) is left alone. Why one does
+        not start is told once a minute: each report meanwhile is answered 451.
         """
+        told = -WARN_SECONDS
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             lock = self._claim()
@@ -86,8 +89,11 @@ class Embedded:
             os.close(lock)
             try:
                 self.url = await self._ready()
-            except StoreUnavailable:
-                continue  # tried again; each report meanwhile is answered 451 and logged with its cause
+            except StoreUnavailable as error:
+                if _now() - told >= WARN_SECONDS:
+                    told = _now()
+                    warn(error.cause)
+                continue
             yield self.url
 
     async def _join(self) -> None:

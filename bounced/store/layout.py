@@ -33,6 +33,10 @@ class Keys:
         """Return the key that exists while the address must be left alone: derived."""
         return f"{self._prefix}:hard:{self.name(address)}"
 
+    def record_named(self, name: str) -> str:
+        """Return the key of the hash of an address whose name in keys this is."""
+        return f"{self._prefix}:addr:{name}"
+
     def hidden(self, address: str) -> str:
         """Return the key that does so when a forwarder hid the address from the report."""
         return f"{self._prefix}:hard:{hidden_name(address)}"

@@ -1,145 +1,189 @@
-"""The connection to one Redis or Valkey server: scripts, pipelines, deadlines, its clock.
+"""The servers as the store sees them: commands on keys go in, replies come out, wherever the keys are.
 
-Each script is told until when, by the server's clock, it may still change anything: a server that was frozen
-and wakes up must not apply what its caller has given up. So the difference of clocks is measured when the
-connection is made, and again when a script says that it came late. Deadlines here are times of the event
-loop's clock.
+Whatever goes wrong comes out as StoreUnavailable, in place of the reply: on a cluster, one node that is down
+fails its own keys only. A command is sent again only when a server has said that it has not run it.
 """
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from importlib.resources import files
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import AskError, MovedError, RedisError, TryAgainError
 
-from bounced.store.faults import StoreUnavailable, cause_of
+from bounced.settings.places import Address, Place
+from bounced.settings.schema import Redis as Settings
+from bounced.store.checks import problems
+from bounced.store.connecting import Connecting
+from bounced.store.faults import StoreUnavailable, cause_of, code_of
+from bounced.store.node import FAILURES, PROBE_SECONDS, Call, Command, Node
+from bounced.store.topology import topology
 
-SCHEMES = ("redis", "rediss", "unix")
-CONNECT_TIMEOUT = 2.0  # seconds
+REDIRECTIONS = 5
+TRY_AGAIN_SECONDS = 0.05
 READ_CHUNK = 1000  # commands in one pipeline of reads
 
-Command = Sequence[str | int | bytes]
-
-
-class Script:
-    """A Lua script that ships with the package, called by its SHA-1."""
-
-    def __init__(self, name: str) -> None:
-        self.source = files("bounced.store").joinpath("lua", name).read_text("utf-8")
-        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-
-    def call(self, key: str, *arguments: str | int) -> Command:
-        """Return the command that runs the script on one key."""
-        return ("EVALSHA", self.sha, 1, key, *arguments)
-
-
-RECORD = Script("record.lua")
-SETTLE = Script("settle.lua")
-
-
-def public_url(url: str) -> str:
-    """Return the URL without user, password and options."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+# The server that says so is not, or no longer, the one to ask.
+_ELSEWHERE = frozenset({"READONLY", "MASTERDOWN", "CLUSTERDOWN"})
 
 
 class Server:
-    """One server; connects when first used, and again when a connection is lost."""
+    """One server, a primary under Sentinels, or a cluster; connects when first used."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, settings: Settings = Settings()) -> None:  # noqa: B008 - frozen
         """Raise ValueError when the URL is of no form that we know."""
+        self._settings = settings
+        self._lost = ""  # while nobody says where the keys are: why
+        self._recovery: asyncio.Task[None] | None = None
         self._use(url)
 
     async def move(self, url: str) -> None:
         """Use the server at another URL from now on."""
-        left = self._client
+        left = self._topology
         self._use(url)
-        await left.aclose()
+        await left.close()
 
     def _use(self, url: str) -> None:
-        if urlsplit(url).scheme not in SCHEMES:
-            raise ValueError(f"the URL begins with none of {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
-        self.url = public_url(url)
-        self._clock_ahead: float | None = None  # server's clock minus the loop's, never too large
-        # A retry inside redis-py would outlive our deadline; repeating a report is its sender's part.
-        self._client = Redis.from_url(
-            url,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            driver_info=None,
-        )
+        place = Place.parse(url)
+        self.url = place.shown
+        self._topology = topology(Connecting(place, self._settings), self._look_again)
 
-    @asynccontextmanager
-    async def within(self, deadline: float) -> AsyncIterator[None]:
-        """Bound what is done inside; raise StoreUnavailable for all that can go wrong there."""
-        try:
-            async with asyncio.timeout_at(deadline):
-                yield
-        except (RedisError, OSError, TimeoutError) as error:
-            await self._forget_connections()
-            raise StoreUnavailable(cause_of(error)) from error
+    async def run(self, commands: Sequence[Command], deadline: float, *, durable: bool = False) -> list[Any]:
+        """Send commands; return for each its reply, or StoreUnavailable.
 
-    async def now(self) -> int:
-        """Return the server's time, Unix seconds: one clock for all daemons."""
-        return int(await self._ahead() + self._loop_time())
+        durable: a reply means that the writes are confirmed as redis.durability says.
+        """
+        replies: list[Any] = [None] * len(commands)
+        pending: dict[int, Node | None] = dict.fromkeys(range(len(commands)))  # the node that is to be asked
+        for _ in range(REDIRECTIONS + 1):
+            targets: dict[tuple[Node, bool], list[int]] = {}
+            for i, asked in pending.items():
+                try:
+                    node = asked or await self._node_of(commands[i], deadline)
+                    targets.setdefault((node, asked is not None), []).append(i)
+                except StoreUnavailable as error:
+                    replies[i] = error
+            answers = await asyncio.gather(
+                *(
+                    node.run([commands[i] for i in indices], deadline, durable=durable, asking=asking)
+                    for (node, asking), indices in targets.items()
+                )
+            )
+            pending = {}
+            for (node, _), indices, answer in zip(targets, targets.values(), answers, strict=True):
+                for i, reply in zip(indices, answer, strict=True):
+                    replies[i] = reply
+                    if isinstance(reply, RedisError):
+                        await self._follow(node, reply, i, pending)
+            if not pending:
+                break
+            if any(isinstance(replies[i], TryAgainError) for i in pending):
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
+        return [StoreUnavailable(cause_of(r)) if isinstance(r, FAILURES) else r for r in replies]
 
-    async def deadline_ms(self, deadline: float) -> int:
-        """Return a deadline by the server's clock, in milliseconds."""
-        return int((await self._ahead() + deadline) * 1000)
-
-    def set_clock(self, server_time: float) -> None:
-        """Take the server's time, Unix seconds, from a reply that has just come."""
-        self._clock_ahead = server_time - self._loop_time()
-
-    async def _ahead(self) -> float:
-        if self._clock_ahead is None:
-            seconds, microseconds = await self._client.time()
-            self.set_clock(int(seconds) + int(microseconds) / 1e6)
-            return await self._ahead()
-        return self._clock_ahead
-
-    async def run(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands in one go; return for each its reply, or the error that the server answered."""
-        replies = await self._pipeline(commands)
-        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unknown:
-            await self._pipeline([("SCRIPT", "LOAD", script.source) for script in (RECORD, SETTLE)])
-            for i, reply in zip(unknown, await self._pipeline([commands[i] for i in unknown]), strict=True):
-                replies[i] = reply
-        return replies
-
-    async def expect(self, commands: Sequence[Command]) -> list[Any]:
+    async def expect(self, commands: Sequence[Command], deadline: float) -> list[Any]:
         """Like run, in chunks; raise the first error."""
         replies: list[Any] = []
         for i in range(0, len(commands), READ_CHUNK):
-            for reply in await self._pipeline(commands[i : i + READ_CHUNK]):
-                if isinstance(reply, RedisError):
+            replies += await self.run(commands[i : i + READ_CHUNK], deadline)
+            for reply in replies[i:]:
+                if isinstance(reply, StoreUnavailable):
                     raise reply
-                replies.append(reply)
         return replies
+
+    async def scan(self, pattern: str, deadline: Callable[[], float]) -> AsyncIterator[list[str]]:
+        """Yield the keys that match, some at a time; `deadline` gives one for each request."""
+        await self.ping(deadline())
+        for node in self._topology.nodes():
+            cursor = b"0"
+            while True:
+                command = ("SCAN", cursor, "MATCH", pattern, "COUNT", READ_CHUNK)
+                [reply] = await node.run([command], deadline(), durable=False, asking=False)
+                if isinstance(reply, StoreUnavailable):
+                    raise reply
+                if isinstance(reply, FAILURES):
+                    raise StoreUnavailable(cause_of(reply))
+                cursor, keys = reply
+                yield [key.decode("utf-8", "replace") for key in keys]
+                if cursor == b"0":
+                    break
+
+    async def now(self, key: str, deadline: float) -> int:
+        """Return the time of the server that holds the key, Unix seconds. Raises StoreUnavailable."""
+        return await (await self._node_of(("TIME", key), deadline)).now(deadline)
+
+    async def ping(self, deadline: float) -> None:
+        """Return when every server that holds keys answers. Raises StoreUnavailable."""
+        await self._node_of(("PING", ""), deadline)
+        await asyncio.gather(*(node.now(deadline) for node in self._topology.nodes()))
+
+    async def problems(self, deadline: float) -> list[str]:
+        """Return what is wrong with the configuration of the servers, in words. Raises StoreUnavailable."""
+        await self.ping(deadline)
+        found = await asyncio.gather(*(problems(node, self._settings) for node in self._topology.nodes()))
+        return [problem for each in found for problem in each]
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.gather(self._recovery, return_exceptions=True)
+        await self._topology.close()
 
-    async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return await pipeline.execute(raise_on_error=False)
+    async def _node_of(self, command: Command, deadline: float) -> Node:
+        key = command.key if isinstance(command, Call) else str(command[1])
+        node = self._topology.node_of(key)
+        if node is None:
+            if self._lost:
+                raise StoreUnavailable(self._lost)
+            await self._find(deadline)
+            node = self._topology.node_of(key)
+        if node is None:
+            raise StoreUnavailable("no node of the cluster serves the slot of this key")
+        return node
 
-    async def _forget_connections(self) -> None:
-        # Those in use end by themselves: redis-py closes a connection whose reply was not awaited.
-        self._clock_ahead = None
-        await self._client.connection_pool.disconnect(inuse_connections=False)
+    async def _follow(self, node: Node, error: RedisError, i: int, pending: dict[int, Node | None]) -> None:
+        """Note what an error says of where keys are; make a command pending that is to be sent again."""
+        if isinstance(error, TryAgainError):
+            pending[i] = None
+        elif isinstance(error, AskError):  # MovedError is one
+            there = Address(error.host or node.address.host, error.port)
+            if isinstance(error, MovedError):
+                self._topology.moved(error.slot_id, there)
+                self._look_again()
+                pending[i] = None
+            else:
+                pending[i] = self._topology.node_at(there)
+        elif code_of(error) in _ELSEWHERE:
+            await node.forget_connections()
+            self._look_again()
 
-    def _loop_time(self) -> float:
-        return asyncio.get_running_loop().time()
+    async def _find(self, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._topology.find()
+        except FAILURES as error:
+            self._lost = cause_of(error)
+            self._look_again()
+            raise StoreUnavailable(self._lost) from error
+        self._lost = ""
+
+    def _look_again(self) -> None:
+        if self._recovery is None or self._recovery.done():
+            self._recovery = asyncio.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        """Look for the servers once a second until all of them answer."""
+        while True:
+            try:
+                await self._find(_now() + 2 * PROBE_SECONDS)
+            except StoreUnavailable:
+                pass  # each caller meanwhile is told why
+            else:
+                await asyncio.gather(*(node.probe() for node in self._topology.nodes()))
+            await asyncio.sleep(PROBE_SECONDS)
+            if not self._lost and not any(node.down for node in self._topology.nodes()):
+                return
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,18 +1,21 @@
 """The store as the rest of the house sees it: record what happened, once; answer what is known."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Self
 
 from bounced.core.naming import KeyForm, hidden_name
 from bounced.core.policy import Change, Outcome, Policy, Record, State, What
+from bounced.settings.schema import Redis as Settings
 from bounced.store.commit import BATCH, Committer
 from bounced.store.embedded import Embedded
+from bounced.store.faults import StoreUnavailable
 from bounced.store.layout import Keys, read_record
 from bounced.store.server import Server
 
 READ_SECONDS = 5.0
+CHECK_SECONDS = 1.0  # between attempts to look at the configuration of a server that does not answer
 FOR_EVER = 253402300799  # 9999-12-31: for a bounced:hard: key that holds no time, set by another hand
 
 
@@ -36,18 +39,27 @@ class Store:
 
     @classmethod
     async def open(
-        cls, url: str, prefix: str, policy: Policy, state_dir: Path, form: KeyForm = KeyForm.PLAIN
+        cls,
+        url: str,
+        prefix: str,
+        policy: Policy,
+        state_dir: Path,
+        form: KeyForm = KeyForm.PLAIN,
+        *,
+        settings: Settings = Settings(),  # noqa: B008 - frozen
     ) -> Self:
-        """Open redis://, rediss://, unix:// or "embedded" (a server of our own, its data in `state_dir`).
+        """Open a URL of settings.places, or "embedded" (a server of our own, its data in `state_dir`).
 
-        Does not wait for a server at a URL: ping does. Raises StoreUnavailable when the embedded one does
-        not start, and ValueError when the URL is none of these.
+        Of `settings` password_file, durability, replicas and tls count. Does not wait for a server at a URL:
+        ping does. Raises StoreUnavailable when the embedded one does not start or the settings contradict the
+        URL, and ValueError when the URL is none of these.
         """
         keys = Keys(prefix, form)
         if url != "embedded":
-            return cls(Server(url), keys, policy)
+            return cls(Server(url, settings), keys, policy)
         embedded = await Embedded.enter(state_dir)
-        return cls(Server(embedded.url), keys, policy, embedded)
+        here = Settings(durability=settings.durability, replicas=settings.replicas)
+        return cls(Server(embedded.url, here), keys, policy, embedded)
 
     @property
     def url(self) -> str:
@@ -61,16 +73,33 @@ class Store:
         if self._embedded is not None:
             await self._embedded.leave()
 
-    async def watch(self) -> None:
-        """Keep an embedded server alive, for ever; return at once when there is none. Run it as a task."""
+    async def watch(self, warn: Callable[[str], None] = lambda _: None) -> None:
+        """Keep an embedded server alive, for ever; warn of what is wrong with any. Run it as a task.
+
+        `warn` gets a line of words: once for each problem of the configuration, as soon as the server answers,
+        and once a minute while an embedded server does not start again.
+        """
+        await self._check(warn)
         if self._embedded is not None:
-            async for url in self._embedded.revived():
+            async for url in self._embedded.revived(warn):
                 await self._server.move(url)
+
+    async def _check(self, warn: Callable[[str], None]) -> None:
+        while True:
+            try:
+                problems = await self._server.problems(_deadline())
+            except StoreUnavailable:
+                if self._embedded is not None:
+                    return  # its configuration is ours
+                await asyncio.sleep(CHECK_SECONDS)
+            else:
+                for problem in problems:
+                    warn(problem)
+                return
 
     async def ping(self) -> None:
         """Return when the store answers."""
-        async with self._server.within(_deadline()):
-            await self._server.expect([("PING",)])
+        await self._server.ping(_deadline())
 
     async def record(self, changes: Sequence[Change]) -> list[Outcome]:
         """Apply all changes of one report; an outcome for each, in order.
@@ -82,8 +111,7 @@ class Store:
     async def lookup(self, address: str) -> Record | None:
         """Return what is known of an address; None: nothing."""
         key = self._keys.record(address)
-        async with self._server.within(_deadline()):
-            fields, expires_at = await self._server.expect([("HGETALL", key), ("EXPIRETIME", key)])
+        fields, expires_at = await self._server.expect([("HGETALL", key), ("EXPIRETIME", key)], _deadline())
         return read_record(fields, expires_at) if fields else None
 
     async def check(self, addresses: Sequence[str]) -> list[int | None]:
@@ -94,10 +122,35 @@ class Store:
         keys = [
             key for address in addresses for key in (self._keys.hard(address), self._keys.hidden(address))
         ]
-        async with self._server.within(_deadline()):
-            values = await self._server.expect([("GET", key) for key in keys])
+        values = await self._server.expect([("GET", key) for key in keys], _deadline())
         times = [0 if value is None else int(value) if value.isdigit() else FOR_EVER for value in values]
         return [max(pair) or None for pair in zip(times[::2], times[1::2], strict=True)]
+
+    async def rows(self, addresses: Sequence[str]) -> list[int]:
+        """Return for each address how many soft bounces it has in a row."""
+        commands = [("HGET", self._keys.record(address), "soft") for address in addresses]
+        values = await self._server.expect(commands, _deadline())
+        return [int(value) if value is not None and value.isdigit() else 0 for value in values]
+
+    async def suppressed(self) -> AsyncIterator[list[tuple[str, int, Record]]]:
+        """Yield who must be left alone, some at a time: name in the keys, until when, what is known.
+
+        Who becomes suppressed or is released meanwhile may be left out, and a name may come twice.
+        """
+        prefix = self._keys.hard("")
+        async for keys in self._server.scan(f"{prefix}*", _deadline):
+            names = [key.removeprefix(prefix) for key in keys]
+            asked = [
+                command
+                for name in names
+                for command in (("GET", f"{prefix}{name}"), ("HGETALL", self._keys.record_named(name)))
+            ]
+            replies = await self._server.expect(asked, _deadline())
+            yield [
+                (name, int(until) if until.isdigit() else FOR_EVER, read_record(fields, 0))
+                for name, until, fields in zip(names, replies[::2], replies[1::2], strict=True)
+                if until is not None
+            ]
 
     async def delivered(self, addresses: Sequence[str]) -> list[Outcome]:
         """Note that a message got through to each: the row of soft bounces is broken."""

@@ -1,8 +1,13 @@
 """The store's tests run on Valkey, and on Debian's Redis where it is installed."""
 
 import pytest
+from hypothesis import settings
 
 from tests.redis_server import BINARIES, RedisServer
+
+# pytest --hypothesis-profile torture
+settings.register_profile("default", max_examples=150)
+settings.register_profile("torture", max_examples=5000)
 
 
 @pytest.fixture(scope="session", params=sorted(BINARIES))

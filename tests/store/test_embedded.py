@@ -16,6 +16,7 @@ from redis import Redis
 from bounced.core.policy import Change, Policy, Result, What
 from bounced.store import Store, StoreUnavailable
 from tests.redis_server import BINARIES, RedisServer, wait_for
+from tests.store.test_faults import confirmed
 
 JANE = "jane@example.org"
 REPORT = [Change(JANE, What.HARD, "m")]
@@ -140,13 +141,7 @@ def test_what_was_confirmed_survives_the_death_of_the_server(state_dir):
         await store.record(REPORT)
         server = pid_of(store.url)
         os.kill(server, signal.SIGKILL)
-        async with asyncio.timeout(5):
-            while True:
-                try:
-                    [outcome] = await store.record(REPORT)
-                    break
-                except StoreUnavailable:
-                    await asyncio.sleep(0.01)
+        outcome = await confirmed(store, *REPORT)
         assert outcome.result is Result.DUPLICATE
         assert pid_of(store.url) != server
         watch.cancel()
@@ -166,7 +161,7 @@ def test_a_server_that_is_only_stopped_is_left_alone(state_dir, monkeypatch):
         with pytest.raises(StoreUnavailable, match="no answer in time"):
             await store.record(REPORT)
         os.kill(server, signal.SIGCONT)
-        await store.record(REPORT)
+        await confirmed(store, *REPORT)
         assert pid_of(store.url) == server
         watch.cancel()
         await store.close()

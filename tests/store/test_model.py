@@ -3,20 +3,23 @@
 import asyncio
 import itertools
 import random
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bounced.core.model import Category
 from bounced.core.policy import Change, Outcome, Period, Policy, Record, What, apply, decide
-from bounced.store import Store
+from bounced.store import Store, StoreUnavailable
 from bounced.store.commit import Committer
 from bounced.store.layout import Keys, decision_arguments, read_record
-from bounced.store.server import RECORD, Server
+from bounced.store.node import RECORD, Call
+from bounced.store.server import Server
+from tests.store.proxy import Proxy
 
 DAY = 86400
 POLICY = Policy(soft_limit=3, hard_expiry=Period(months=1))
@@ -28,7 +31,7 @@ class TravellingServer(Server):
 
     pretended = 0
 
-    async def now(self) -> int:
+    async def now(self, key, deadline) -> int:  # noqa: ARG002
         return self.pretended
 
 
@@ -41,6 +44,7 @@ class Step:
     days: int  # that pass before it
     daemon: int  # which of the two records it
     crash: bool  # the daemon dies after the hash was written; the sender comes again at the end
+    loss: tuple[str, int] | None  # where the connection is lost
     said: dict[str, Any]
 
     def change(self, now) -> Change:
@@ -63,7 +67,8 @@ steps = st.builds(
     age=st.sampled_from([-DAY, 0, 0, 1, 60, 3 * DAY]),
     days=st.sampled_from([0, 0, 0, 0, 1, 5, 20, 32]),
     daemon=st.integers(0, 1),
-    crash=st.booleans(),
+    crash=st.sampled_from([True, False, False]),
+    loss=st.none() | st.tuples(st.sampled_from(["requests", "replies"]), st.integers(0, 2000)),
     said=st.fixed_dictionaries(
         {
             "category": st.sampled_from(Category),
@@ -77,44 +82,64 @@ steps = st.builds(
 
 
 class Game:
-    """Two daemons on one server, and the model beside them."""
+    """Two daemons on one server, each behind a network that may fail, and the model beside them."""
 
-    def __init__(self, redis, daemons) -> None:
+    def __init__(self, redis, daemons, networks, counts) -> None:
         self.redis = redis
         self.keys = Keys(f"t{next(prefixes)}")
         self.daemons = daemons
+        self.networks = networks
+        self.counts = counts
         self.committers = [Committer(daemon, self.keys, POLICY) for daemon in daemons]
         self.model: dict[str, Record | None] = {}
         self.now = redis.time()[0]
 
     async def play(self, script) -> None:
-        crashed = []
+        to_repeat = []
         for step in script:
             self.now += step.days * DAY
             self.forget_what_has_expired()
             change = step.change(self.now)
             if step.crash and change.message:
                 await self.crash(change, step.daemon)
-                crashed.append((change, 1 - step.daemon))
-            else:
-                await self.commit(change, step.daemon)
-        for change, daemon in crashed:
-            await self.commit(change, daemon)
+                to_repeat.append((change, 1 - step.daemon))
+            elif not await self.commit(change, step.daemon, step.loss):
+                to_repeat.append((change, 1 - step.daemon))
+        for change, daemon in to_repeat:
+            assert await self.commit(change, daemon, None)
         for address in self.model:
             self.assert_keys_agree(address)
 
-    async def commit(self, change, daemon) -> None:
+    async def commit(self, change, daemon, loss) -> bool:
+        """Whether the change was confirmed; when it was not, it is in the record or it is not."""
+        self.counts["events"] += 1
+        before = self.model.get(change.address)
         expected = self.apply(change, daemon)
-        [outcome] = await self.committers[daemon].commit([change])
+        if loss is not None:
+            self.networks[daemon].arm(*loss)
+        try:
+            [outcome] = await self.committers[daemon].commit([change])
+        except StoreUnavailable:
+            self.counts["faults"] += 1
+            stored = self.stored(change.address)
+            assert stored in (before, self.model[change.address])
+            self.model[change.address] = stored
+            await back(self.daemons[daemon])
+            return False
+        finally:
+            self.networks[daemon].disarm()
         assert outcome == expected
         assert self.stored(change.address) == self.model[change.address]
+        return True
 
     async def crash(self, change, daemon) -> None:
+        self.counts["events"] += 1
+        self.counts["faults"] += 1
         self.apply(change, daemon)
-        deadline = await self.daemons[daemon].deadline_ms(asyncio.get_running_loop().time() + 5)
+        deadline = asyncio.get_running_loop().time() + 5
         arguments = decision_arguments(decide(change, POLICY, self.now))
-        call = RECORD.call(self.keys.record(change.address), deadline, *arguments)
-        await self.daemons[daemon].expect([("SCRIPT", "LOAD", RECORD.source), call])
+        call = Call(RECORD, self.keys.record(change.address), deadline, arguments)
+        await self.daemons[daemon].expect([call], deadline)
         assert self.stored(change.address) == self.model[change.address]
 
     def apply(self, change, daemon) -> Outcome:
@@ -147,21 +172,45 @@ class Game:
         assert_settled(self.redis, self.keys.record(address))
 
 
+async def back(daemon) -> None:
+    """Wait until the daemon has found its server again."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await daemon.ping(asyncio.get_running_loop().time() + 1)
+            except StoreUnavailable:
+                await asyncio.sleep(0.001)
+            else:
+                return
+
+
 def assert_settled(redis, key) -> None:
     assert "?" not in (redis.hget(key, "seen") or "")[12::13]
 
 
-@given(script=st.lists(steps, min_size=10, max_size=60))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_server_equals_the_model(server, redis, script):
-    async def play() -> None:
+def test_the_server_equals_the_model(server, redis, monkeypatch, capsys):
+    """Whatever happens in whatever order, whoever dies, wherever a connection is lost."""
+    monkeypatch.setattr("bounced.store.server.PROBE_SECONDS", 0.001)
+    counts: Counter[str] = Counter()
+
+    async def play(script) -> None:
         async with AsyncExitStack() as closing:
-            daemons = [TravellingServer(server.url) for _ in range(2)]
+            networks = [await closing.enter_async_context(Proxy.before(server.port)) for _ in range(2)]
+            daemons = [TravellingServer(f"redis://127.0.0.1:{network.port}/0") for network in networks]
             for daemon in daemons:
                 closing.push_async_callback(daemon.close)
-            await Game(redis, daemons).play(script)
+            await Game(redis, daemons, networks, counts).play(script)
+        counts["sequences"] += 1
+        counts["connections lost"] += sum(network.cuts for network in networks)
 
-    asyncio.run(play())
+    @given(script=st.lists(steps, min_size=10, max_size=60))
+    @settings(deadline=None)
+    def sequence(script) -> None:
+        asyncio.run(play(script))
+
+    sequence()
+    with capsys.disabled():
+        print(f"\n{server.name}:", ", ".join(f"{number:,} {what}" for what, number in counts.items()))  # noqa: T201
 
 
 def test_two_daemons_and_an_operator_at_once_leave_keys_that_agree(server, redis):

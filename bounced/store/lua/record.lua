@@ -57,7 +57,12 @@ for i = 1, #(got[3] or ''), 13 do
   end
 end
 
-if earlier and rank[earlier] >= rank[letter] then return reply('duplicate', mark == '?' and earlier) end
+if earlier and rank[earlier] >= rank[letter] then
+  if mark ~= '?' then return reply('duplicate') end
+  -- Whoever wrote this has not been told that it is safe. A WAIT covers the writes of its own connection only.
+  redis.call('HSET', key, 'seen', got[3])
+  return reply('duplicate', earlier)
+end
 if effect == 'nothing' then return reply('unchanged') end
 if not known and (effect == 'break' or effect == 'lift') then return reply('unchanged') end
 if effect == 'break' and last_at and at < last_at then return reply('stale') end

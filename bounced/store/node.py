@@ -1,0 +1,216 @@
+"""One Redis or Valkey server: scripts, pipelines, deadlines, its clock, and whether it is known to be down.
+
+Each script is told until when, by the server's clock, it may still change anything: a server that was frozen
+and wakes up must not apply what its caller has given up. So each pipeline asks for the time, and the
+difference of clocks is never older than the last of them. Deadlines here are times of the event loop's clock.
+
+A server that did not answer is down until a probe, once a second, says otherwise. Until then everything fails
+at once: a refused sender comes again, whereas one that waits takes memory.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from bounced.settings.places import Address
+from bounced.settings.schema import Redis as Settings
+from bounced.store.durability import Barrier, barrier
+from bounced.store.faults import StoreUnavailable, cause_of
+
+PROBE_SECONDS = 1.0
+
+FAILURES = (RedisError, OSError, TimeoutError, StoreUnavailable)
+
+
+class Script:
+    """A Lua script that ships with the package, called by its SHA-1."""
+
+    def __init__(self, name: str) -> None:
+        self.source = files("bounced.store").joinpath("lua", name).read_text("utf-8")
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+RECORD = Script("record.lua")
+DERIVE = Script("derive.lua")
+SETTLE = Script("settle.lua")
+SCRIPTS = (RECORD, DERIVE, SETTLE)
+
+Plain = tuple[str | int | bytes, ...]  # a command without deadline: name, key, arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A script to be run on one key before a deadline."""
+
+    script: Script
+    key: str
+    deadline: float
+    arguments: Sequence[str | int]
+
+
+Command = Plain | Call
+
+
+class Node:
+    """One server; connects when first used, and again when a connection is lost."""
+
+    down = ""  # while it is known not to answer: why
+
+    def __init__(
+        self, address: Address, client: Redis, settings: Settings, on_loss: Callable[[], None]
+    ) -> None:
+        """Take the server's client; `on_loss` is called when the server went down."""
+        self.address = address
+        self._client = client
+        self._settings = settings
+        self._on_loss = on_loss
+        self._ahead: float | None = None  # server's clock minus the loop's, never too large
+        self._barrier: Barrier | None = None
+
+    async def run(
+        self, commands: Sequence[Command], deadline: float, *, durable: bool = False, asking: bool = False
+    ) -> list[Any]:
+        """Send commands in one go; return for each its reply, or the error. Raises nothing else.
+
+        durable: the writes count only if they are confirmed as configured. asking: for a slot that comes.
+        """
+        if self.down:
+            return [StoreUnavailable(self.down)] * len(commands)
+        started = _now()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._known()
+                replies = await self._send(commands, deadline, durable=durable, asking=asking)
+                again = [i for i, reply in enumerate(replies) if _is_to_repeat(reply)]
+                if again:
+                    if any(isinstance(replies[i], NoScriptError) for i in again):
+                        await self._pipeline([("SCRIPT", "LOAD", script.source) for script in SCRIPTS])
+                    repeated = [commands[i] for i in again]
+                    for i, reply in zip(
+                        again,
+                        await self._send(repeated, deadline, durable=durable, asking=asking),
+                        strict=True,
+                    ):
+                        replies[i] = TimeoutError() if _is_late(reply) else reply
+                return replies
+        except FAILURES as error:
+            if not isinstance(error, TimeoutError) or _now() - started >= PROBE_SECONDS:
+                await self.lose(error)
+            return [StoreUnavailable(cause_of(error))] * len(commands)
+
+    async def now(self, deadline: float) -> int:
+        """Return the server's time, Unix seconds: one clock for all daemons. Raises StoreUnavailable."""
+        if self._ahead is None:
+            await self.run([], deadline)
+        if self._ahead is None:
+            raise StoreUnavailable(self.down or "no answer in time")
+        return int(self._ahead + _now())
+
+    async def ask(self, *command: str) -> Any:  # noqa: ANN401 - a reply of redis-py's
+        """Return the answer to one question, as redis-py reads it. Raises one of FAILURES."""
+        async with asyncio.timeout(PROBE_SECONDS):
+            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def probe(self) -> None:
+        """Find out whether a server that was down is back."""
+        if self.down:
+            try:
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._known()
+            except FAILURES as error:
+                self.down = cause_of(error)
+                await self.forget_connections()
+            else:
+                self.down = ""
+
+    async def lose(self, error: BaseException) -> None:
+        """Take the server for down."""
+        self.down = cause_of(error)
+        await self.forget_connections()
+        self._on_loss()
+
+    async def forget_connections(self) -> None:
+        """Close what is open, as it may lead to a server that is another one by now."""
+        self._ahead = None
+        # Those in use end by themselves: redis-py closes a connection whose reply was not awaited.
+        with contextlib.suppress(*FAILURES):
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        with contextlib.suppress(*FAILURES):
+            await self._client.aclose()
+
+    async def _known(self) -> None:
+        """Learn what must be known of a server before it is written to."""
+        if self._ahead is None:
+            self._barrier = await barrier(self._client, self._settings)
+            asked = _now()
+            [time] = await self._pipeline([("TIME",)])
+            if isinstance(time, Exception):
+                raise time
+            self._compare_clocks(time, asked)
+
+    def _compare_clocks(self, time: tuple[int, int], asked: float) -> None:
+        """Take the server's time, which it told at a moment between `asked` and now."""
+        told = time[0] + time[1] / 1e6
+        if self._ahead is None or not told - _now() <= self._ahead <= told - asked:
+            self._ahead = told - _now()
+
+    async def _send(
+        self, commands: Sequence[Command], deadline: float, *, durable: bool, asking: bool
+    ) -> list[Any]:
+        wait = self._barrier if durable and commands else None
+        sent: list[Plain] = [("TIME",)]
+        for command in commands:
+            if asking:
+                sent.append(("ASKING",))
+            sent.append(self._plain(command))
+        if wait is not None:
+            sent.append(wait.call(deadline))
+        asked = _now()
+        time, *replies = await self._pipeline(sent)
+        if not isinstance(time, Exception):
+            self._compare_clocks(time, asked)
+        waited = replies.pop() if wait is not None else None
+        if asking:
+            replies = replies[1::2]
+        if wait is not None:
+            short = cause_of(waited) if isinstance(waited, Exception) else wait.shortfall(waited)
+            if short:
+                return [
+                    reply if isinstance(reply, Exception) else StoreUnavailable(short) for reply in replies
+                ]
+        return replies
+
+    def _plain(self, command: Command) -> Plain:
+        if isinstance(command, Call):
+            milliseconds = int(((self._ahead or 0) + command.deadline) * 1000)
+            return ("EVALSHA", command.script.sha, 1, command.key, milliseconds, *command.arguments)
+        return command
+
+    async def _pipeline(self, commands: Sequence[Plain]) -> list[Any]:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            return await pipeline.execute(raise_on_error=False)
+
+
+def _is_late(reply: Any) -> bool:  # noqa: ANN401 - any reply
+    return isinstance(reply, list) and bool(reply) and reply[0] == b"late"
+
+
+def _is_to_repeat(reply: Any) -> bool:  # noqa: ANN401 - any reply
+    """Whether nothing was done for want of the script, or by a clock that was set and is known again."""
+    return isinstance(reply, NoScriptError) or _is_late(reply)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
