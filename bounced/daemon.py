@@ -1,6 +1,8 @@
 """The composition root: opens everything in order, waits for a signal, and closes it in reverse.
 
-    settings → knowledge → store (an embedded one is started) → quarantine → intake → listener
+    settings → keys, certificate → store (an embedded one is started) → reader → quarantine → intake → listener
+
+SIGTERM and SIGINT drain it; SIGHUP has what can change read again (reloading.py).
 
 Nothing here decides anything about mail.
 """
@@ -8,18 +10,22 @@ Nothing here decides anything about mail.
 import asyncio
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from bounced import __version__, events, knowledge
 from bounced.intake import Intake
 from bounced.listener import Listener
+from bounced.listener.activation import inherited
 from bounced.quarantine import Quarantine
-from bounced.settings import Endpoint, Settings
+from bounced.reader import Reader
+from bounced.reloading import Operation
+from bounced.settings import Effective, Endpoint, Settings
 from bounced.store import Store, StoreUnavailable
 
 # What has not come in whole within so many seconds of the signal, its sender will send again.
@@ -54,25 +60,51 @@ class CannotStart(Exception):  # noqa: N818 - it says what is the case
         self.status = status
 
 
-async def run(settings: Settings, show: str) -> None:
-    """Serve until SIGTERM or SIGINT. `show` is how to call `bounced show` here, for the greeting.
+async def run(effective: Effective, load: Callable[[], Effective], show: str) -> None:
+    """Serve until SIGTERM or SIGINT. `load` reads the settings again; `show` is how to call `bounced show` here.
 
     Raises CannotStart, and StoreUnavailable when an embedded store does not start.
     """
+    settings = effective.settings
     stop = _stop_on_signal()
     events.configure()
-    asyncio.get_running_loop().set_exception_handler(_unforeseen)
+    _allow_descriptors()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_unforeseen)
+    try:
+        operation = Operation(effective, load)
+    except OSError as error:
+        raise CannotStart(f"smtp.tls: the certificate cannot be used: {error}", status=78) from error
     async with _opened_store(settings) as store:
-        listener = _listener(settings, store)
-        bound = [await _listen(listener, endpoint) for endpoint in settings.smtp.listen]
+        reader = Reader(
+            knowledge.load(), settings.decisions(), max_recipients=settings.smtp.limits.recipients
+        )
+        kept = settings.quarantine
+        quarantine = Quarantine(settings.state_dir, messages=kept.messages, size=kept.size)
+        intake = Intake(reader, store, quarantine)
+        listener = Listener(intake.accept, hostname=socket.gethostname(), terms=operation.terms)
+        bound = await _open(listener, settings)
+        loop.add_signal_handler(signal.SIGHUP, operation.renew, listener, reader)
         events.daemon_started(__version__, store.url)
         sys.stderr.write(_greeting(settings, store, bound, show))
         events.daemon_draining(await stop)
         await listener.drain(PATIENCE)
+        reader.close()
     events.daemon_stopped()
 
 
+def _allow_descriptors() -> None:
+    """Ask for all file descriptors that this process may have: each connection needs one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _unforeseen(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        # asyncio stops accepting for a second, and goes on; peers wait in the kernel's queue.
+        events.descriptors_exhausted(str(error))
+        return
     events.internal_error("", context.get("exception") or RuntimeError(context["message"]))
 
 
@@ -113,32 +145,26 @@ async def _opened_store(settings: Settings) -> AsyncIterator[Store]:
         await store.close()
 
 
-def _listener(settings: Settings, store: Store) -> Listener:
-    limits = settings.smtp.limits
-    intake = Intake(
-        knowledge.load(),
-        settings.decisions(),
-        store,
-        Quarantine(settings.state_dir),
-        max_recipients=limits.recipients,
-    )
-    return Listener(
-        intake.accept,
-        hostname=socket.gethostname(),
-        domains=settings.return_path_domains,
-        message_size=limits.message_size,
-        recipients=limits.recipients,
-        connections=limits.connections,
-    )
+async def _open(listener: Listener, settings: Settings) -> list[Endpoint]:
+    """Listen on the sockets that systemd has passed, else where the settings say; return where."""
+    passed = inherited()
+    bound = [await listener.adopt(one.socket, lmtp=one.lmtp) for one in passed]
+    protocols = ["lmtp" if one.lmtp else "smtp" for one in passed]
+    if not passed:
+        wanted = [(endpoint, False) for endpoint in settings.smtp.listen]
+        wanted += [(endpoint, True) for endpoint in settings.smtp.lmtp]
+        bound = [await _listen(listener, endpoint, lmtp=lmtp) for endpoint, lmtp in wanted]
+        protocols = ["lmtp" if lmtp else "smtp" for _, lmtp in wanted]
+    for endpoint, protocol in zip(bound, protocols, strict=True):
+        events.daemon_listening(str(endpoint), protocol)
+    return bound
 
 
-async def _listen(listener: Listener, endpoint: Endpoint) -> Endpoint:
+async def _listen(listener: Listener, endpoint: Endpoint, *, lmtp: bool) -> Endpoint:
     try:
-        bound = endpoint._replace(port=await listener.listen(*endpoint))
+        return await listener.listen(endpoint, lmtp=lmtp)
     except OSError as error:
         raise _explained(endpoint, error) from error
-    events.daemon_listening(str(bound))
-    return bound
 
 
 def _explained(endpoint: Endpoint, error: OSError) -> CannotStart:

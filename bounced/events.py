@@ -26,19 +26,29 @@ _UNSAFE_UTF8 = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x8
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _log: Any = structlog.get_logger()
 
-Facts = dict[str, Any]  # of the message: peer, took_ms
+Facts = dict[str, Any]  # of the message: peer, took_ms, proven
 
 # The daemon's life
 
 
-def daemon_listening(address: str) -> None:
-    """Note that SMTP connections are taken at `address`."""
-    _log.info("daemon.listening", address=address)
+def daemon_listening(address: str, protocol: str = "smtp") -> None:
+    """Note that connections are taken at `address`, of "smtp" or "lmtp"."""
+    _log.info("daemon.listening", address=address, protocol=protocol)
 
 
 def daemon_started(version: str, store: str) -> None:
     """Note that all is open. `store` is the store's URL without secrets."""
     _log.info("daemon.started", version=version, store=store)
+
+
+def daemon_reloaded(what: str, needs_restart: list[str] | None = None) -> None:
+    """Note that "settings", "rules", "keys" or "certificate" were read again; which settings wait for a restart."""
+    _log.info("daemon.reloaded", what=what, needs_restart=needs_restart or [])
+
+
+def reload_failed(what: str, cause: str) -> None:
+    """Note that one of these could not be read; what was known before still holds."""
+    _log.error("reload.failed", what=what, cause=cause)
 
 
 def daemon_draining(signal: str) -> None:
@@ -92,6 +102,13 @@ def bounce_unrecognised(facts: Facts, reason: str, file: str) -> None:
     _log.warning("bounce.unrecognised", reason=reason, file=file, **facts)
 
 
+def bounce_forged(peer: str, recipient: str, reason: str, unlogged: int, *, refused: bool) -> None:
+    """Note a return path that proves nothing, refused or only marked."""
+    _log.warning(
+        "bounce.forged", peer=peer, return_path=recipient, reason=reason, refused=refused, unlogged=unlogged
+    )
+
+
 def postmaster_kept(facts: Facts, file: str) -> None:
     """Note mail for the postmaster or abuse mailbox, now in `file` for a person."""
     _log.info("postmaster.kept", file=file, **facts)
@@ -100,14 +117,29 @@ def postmaster_kept(facts: Facts, file: str) -> None:
 # What went wrong
 
 
-def smtp_refused(peer: str, reply: str) -> None:
-    """Note a command that was refused for good, or a connection for now."""
-    _log.info("smtp.refused", peer=peer, reply=reply)
+def smtp_refused(peer: str, reply: str, unlogged: int = 0) -> None:
+    """Note a command or connection that was refused; `unlogged`: of that network, in the minute before."""
+    _log.info("smtp.refused", peer=peer, reply=reply, unlogged=unlogged)
+
+
+def descriptors_exhausted(cause: str) -> None:
+    """Note that there is no file descriptor left for another connection; it waits."""
+    _log.error("descriptors.exhausted", cause=cause)
 
 
 def store_unavailable(cause: str, peer: str = "") -> None:
     """Note that the store did not confirm; the peer was told to try again."""
     _log.error("store.unavailable", cause=cause, peer=peer)
+
+
+def quarantine_dropped(reason: str, messages: int, octets: int) -> None:
+    """Note that the oldest mail in quarantine made room."""
+    _log.warning("quarantine.dropped", reason=reason, messages=messages, octets=octets)
+
+
+def store_warning(problem: str) -> None:
+    """Note what is wrong with the store's configuration, or why an embedded one does not start again."""
+    _log.warning("store.warning", problem=problem)
 
 
 def quarantine_failed(cause: str, peer: str) -> None:

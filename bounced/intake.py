@@ -12,11 +12,11 @@ import time
 from dataclasses import dataclass
 
 from bounced import events
-from bounced.core import pipeline
 from bounced.core.model import Action, Kind, Reading, Severity, Verdict
-from bounced.core.pipeline import Knowledge
-from bounced.core.policy import Change, Outcome, Policy, Result, What
+from bounced.core.policy import Change, Outcome, Result, What
+from bounced.core.returnpath import Proof
 from bounced.quarantine import Quarantine
+from bounced.reader import Reader, ReaderFailed
 from bounced.store import Store, StoreUnavailable
 
 ACCEPTED = "250 2.0.0 Noted"
@@ -35,30 +35,29 @@ class Arrival:
     peer: str
     reverse_path: str  # "" for the null reverse-path
     recipients: tuple[str, ...]  # of the envelope
+    # What the return paths among the recipients prove, None for one that proves nothing and counts all the same.
+    # None at all: every recipient is a mailbox for people.
+    claims: tuple[Proof | None, ...]
 
     @property
-    def is_for_people(self) -> bool:
-        """Whether only mailboxes of RFC 2142 are addressed, behind which a person is expected."""
-        return all(recipient.partition("@")[0].lower() in PEOPLE for recipient in self.recipients)
+    def judged_by(self) -> tuple[Proof | None, ...]:
+        """By which claims the report is judged, each once: what is proven, else what it says itself."""
+        proofs = dict.fromkeys(claim for claim in self.claims if claim is not None)
+        return tuple(proofs) or (None,)
+
+
+def is_for_people(local_part: str) -> bool:
+    """Whether it is a mailbox of RFC 2142 behind which a person is expected."""
+    return local_part.lower() in PEOPLE
 
 
 class Intake:
     """What stands between the listener and the store."""
 
-    def __init__(
-        self,
-        knowledge: Knowledge,
-        policy: Policy,
-        store: Store,
-        quarantine: Quarantine,
-        *,
-        max_recipients: int,
-    ) -> None:
-        self._knowledge = knowledge
-        self._policy = policy
+    def __init__(self, reader: Reader, store: Store, quarantine: Quarantine) -> None:
+        self._reader = reader
         self._store = store
         self._quarantine = quarantine
-        self._max_recipients = max_recipients
 
     async def accept(self, arrival: Arrival) -> str:
         """Do all that one message asks for and return the reply to its final dot. Raises nothing."""
@@ -76,28 +75,27 @@ class Intake:
 
     async def _accept(self, arrival: Arrival) -> None:
         started = time.perf_counter()
-        if arrival.is_for_people:
+        if not arrival.claims:
             file = await asyncio.to_thread(self._quarantine.keep, arrival.content, "postmaster")
             events.postmaster_kept(_facts(arrival, started), str(file))
             return
-        reading = self._read(arrival)
-        reason = _unreadable(reading)
-        if reading is None or reason:
-            file = await asyncio.to_thread(self._quarantine.keep, arrival.content, reason)
-            events.bounce_unrecognised(_facts(arrival, started), reason, str(file))
-        elif reading.report.kind in IGNORED:
-            events.bounce_ignored(_facts(arrival, started), reading)
-        else:
-            outcomes = await self._record(reading)
-            _log(_facts(arrival, started), reading, outcomes)
+        for proof in arrival.judged_by:
+            reading = await self._read(arrival, proof)
+            reason = _unreadable(reading)
+            if reading is None or reason:
+                file = await asyncio.to_thread(self._quarantine.keep, arrival.content, reason)
+                events.bounce_unrecognised(_facts(arrival, started, proof), reason, str(file))
+            elif reading.report.kind in IGNORED:
+                events.bounce_ignored(_facts(arrival, started, proof), reading)
+            else:
+                outcomes = await self._record(reading)
+                _log(_facts(arrival, started, proof), reading, outcomes)
 
-    def _read(self, arrival: Arrival) -> Reading | None:
+    async def _read(self, arrival: Arrival, proof: Proof | None) -> Reading | None:
         try:
-            return pipeline.read(
-                arrival.content, self._knowledge, self._policy, max_recipients=self._max_recipients
-            )
-        except Exception as error:  # noqa: BLE001 - the same mail would fail the same way for ever
-            events.internal_error(arrival.peer, error)
+            return await self._reader.read(arrival.content, proof)
+        except ReaderFailed as error:
+            events.internal_error(arrival.peer, error.__cause__ or error)
             return None
 
     async def _record(self, reading: Reading) -> list[Outcome | None]:
@@ -137,8 +135,9 @@ def _change(verdict: Verdict, identity: str) -> Change | None:
     )
 
 
-def _facts(arrival: Arrival, started: float) -> events.Facts:
-    return {"peer": arrival.peer, "took_ms": round((time.perf_counter() - started) * 1000, 1)}
+def _facts(arrival: Arrival, started: float, proof: Proof | None = None) -> events.Facts:
+    took_ms = round((time.perf_counter() - started) * 1000, 1)
+    return {"peer": arrival.peer, "took_ms": took_ms, "proven": proof is not None}
 
 
 def _log(facts: events.Facts, reading: Reading, outcomes: list[Outcome | None]) -> None:

@@ -15,7 +15,7 @@ from bounced.core.model import Action, Category, Kind, Reading, Report, Severity
 from bounced.core.policy import Outcome, Result, State
 
 SOURCE = Path(events.__file__)
-FACTS = {"peer": "192.0.2.1:25", "took_ms": 1.0}
+FACTS = {"peer": "192.0.2.1:25", "took_ms": 1.0, "proven": False}
 OUTCOME = Outcome(Result.NEW, State.ACTIVE, State.ACTIVE, 1, None)
 
 

@@ -16,8 +16,8 @@ from bounced.store import StoreUnavailable
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     try:
-        settings = load(args.config, args.set).settings
-        asyncio.run(daemon.run(settings, _how_to_show(args)))
+        effective = load(args.config, args.set)
+        asyncio.run(daemon.run(effective, lambda: load(args.config, args.set), _how_to_show(args)))
     except SettingsError as error:
         complain(*error.problems)
         return Exit.CONFIG

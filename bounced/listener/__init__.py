@@ -5,5 +5,6 @@ wrong on our side is 451, so that the sender keeps the message. Nothing here rea
 """
 
 from bounced.listener.server import Listener
+from bounced.listener.terms import Terms
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "Terms"]

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 END_OF_DATA = b"\r\n.\r\n"
+NO_ROOM = "452 4.3.1 Too much mail at once, come back later"
 # Whoever sends this much more than the limit is not going to stop: hang up.
 GRACE = 64 * 1024
 
@@ -31,13 +32,21 @@ class Reader(asyncio.StreamReader):
         """Let the next read start with `data`."""
         self._buffer[:0] = data
 
+    def forget(self) -> None:
+        """Throw away what has come and has not been read."""
+        self._buffer.clear()
 
-async def read_data(reader: Reader, limit: int, progress: Callable[[], None]) -> bytes:
+    def move_to(self, transport: asyncio.Transport) -> None:
+        """Hold back this transport when too much comes. asyncio's start_tls leaves that to the one before."""
+        self._transport = transport
+
+
+async def read_data(reader: Reader, limit: int, hold: Callable[[int], bool]) -> bytes:
     """Read one message, without its dots for transparency; it ends in CRLF unless it is empty.
 
-    `limit` is in octets, 0 for none; `progress` is called whenever a piece has arrived. Raises DataError
-    for a message over the limit or with line ends that another server could read another way, and
-    asyncio.IncompleteReadError when the peer hangs up before the end.
+    `limit` is in octets, 0 for none; `hold` is asked before so many octets more are kept. Raises DataError
+    for a message over the limit, one that may not be kept, or one with line ends that another server could
+    read another way, and asyncio.IncompleteReadError when the peer hangs up before the end.
     """
     # The CRLF of the DATA command is the first half of the end of an empty message (section 4.1.1.4): with it
     # put back, the end always looks the same.
@@ -51,14 +60,15 @@ async def read_data(reader: Reader, limit: int, progress: Callable[[], None]) ->
         except asyncio.LimitOverrunError as overrun:
             piece = await reader.readexactly(overrun.consumed)
             ended = False
-        progress()
         size += len(piece)
         if limit and size > limit:
             pieces.clear()
             if ended or size > limit + GRACE:
                 raise DataError("552 5.3.4 Message is larger than we take", fatal=not ended)
-        else:
+        elif hold(len(piece)):
             pieces.append(piece)
+        else:
+            raise DataError(NO_ROOM, fatal=not ended)
         if ended:
             break
     data = pieces[0] if len(pieces) == 1 else b"".join(pieces)

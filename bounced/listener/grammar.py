@@ -1,10 +1,14 @@
-"""The grammar of MAIL and RCPT arguments: RFC 5321 section 4.1.2, with RFC 6531 section 3.3 for UTF-8.
+"""The grammar of command lines and their arguments: RFC 5321 section 4.1, with RFC 6531 section 3.3 for UTF-8.
 
 Every pattern is linear: no two neighbours in it can match the same character.
 """
 
 import re
 from dataclasses import dataclass
+
+# RFC 5321 section 4.5.3.1.4, and what BODY, SIZE and SMTPUTF8 add to it (RFC 6152, 1870 and 6531).
+COMMAND_LENGTH = 512 + 17 + 26 + 10
+CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 # atext of RFC 5322 section 3.2.3 and UTF8-non-ascii of RFC 6531.
 ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\u0080-\U0010ffff-]"
@@ -37,6 +41,33 @@ class Path:
 
     def __str__(self) -> str:
         return f"{self.local_part}@{self.domain}" if self.domain else self.local_part
+
+
+def command(line: bytes) -> tuple[str, str] | str:
+    """Read a command line: its name in upper case and its argument, or the reply that refuses it."""
+    if len(line) > COMMAND_LENGTH:
+        return "500 5.5.2 Line too long"
+    if not line.endswith(b"\r\n") or CONTROL.search(line, 0, len(line) - 2):
+        return "501 5.5.2 A command is one line without control characters, ended by CRLF"
+    try:
+        name, _, argument = line[:-2].decode().partition(" ")
+    except UnicodeDecodeError:
+        return "501 5.5.2 A command is ASCII or UTF-8"
+    return name.upper(), argument.strip(" ")
+
+
+def refusal(parameters: dict[str, str], size_limit: int) -> str:
+    """Return the reply that refuses these parameters of MAIL, "" when they are fine. A limit of 0 is none."""
+    size = parameters.get("SIZE", "0")
+    if not parameters.keys() <= {"SIZE", "BODY", "SMTPUTF8"}:
+        return "555 5.5.4 Parameter not supported"
+    if not (size.isascii() and size.isdigit() and len(size) <= 20):  # RFC 1870 section 3
+        return "501 5.5.4 SIZE is a number of octets"
+    if 0 < size_limit < int(size):
+        return "552 5.3.4 Message is larger than we take"
+    if parameters.get("BODY", "7BIT").upper() not in {"7BIT", "8BITMIME"}:
+        return "501 5.5.4 BODY is 7BIT or 8BITMIME"
+    return "501 5.5.4 SMTPUTF8 takes no value" if parameters.get("SMTPUTF8") else ""
 
 
 def reverse_path(argument: str) -> Path | None:

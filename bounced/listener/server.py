@@ -1,76 +1,135 @@
 """The listening sockets, what every session shares, and an end that loses nothing."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 
+from bounced import events
 from bounced.intake import Arrival
-from bounced.listener.session import SHUTTING_DOWN, TOO_MANY, Session
+from bounced.listener.connection import Connection
+from bounced.listener.limits import SHUTTING_DOWN, Address, Damper, Gate, Memory
+from bounced.listener.lmtp import LmtpSession
+from bounced.listener.returnpath import Judgement
+from bounced.listener.session import Session
+from bounced.listener.terms import Terms
+from bounced.settings import Endpoint
 
 # Connections that the kernel keeps for us while we are busy.
 BACKLOG = 1024
 
 
 class Listener:
-    """Takes SMTP connections and hands each whole message to `accept`, whose answer is the reply."""
+    """Takes connections and hands each whole message to `accept`, whose answer is the reply."""
 
     def __init__(
-        self,
-        accept: Callable[[Arrival], Coroutine[None, None, str]],
-        *,
-        hostname: str,
-        domains: Iterable[str] = (),
-        message_size: int = 0,
-        recipients: int = 0,
-        connections: int = 0,
+        self, accept: Callable[[Arrival], Coroutine[None, None, str]], *, hostname: str, terms: Terms
     ) -> None:
-        """Take mail for `domains` (lower case; none: for any domain). A limit of 0 is no limit.
+        """Take mail on `terms`, which may be replaced at any time.
 
         `accept` is never cancelled, not even when the peer hangs up, and may raise nothing.
         """
         # aiosmtpd writes every command to this logger, as it came.
         logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
         self.hostname = hostname
-        self.message_size = message_size
-        self.recipients = recipients
-        self.connections = connections
-        self.sessions: set[Session] = set()
+        self.terms = terms
+        self.sessions: set[Connection] = set()
+        self.gate = Gate()
+        self.memory = Memory()
         self._accept = accept
-        self._domains = frozenset(domains)
+        self._damper = Damper()
         self._commits: set[asyncio.Task[str]] = set()
         self._draining = False
         self._servers: list[asyncio.Server] = []
+        self._paths: list[Path] = []
 
-    async def listen(self, host: str, port: int) -> int:
-        """Listen there too and return the port, which is one of the system's choice for 0. Raises OSError."""
+    async def listen(self, endpoint: Endpoint, *, lmtp: bool = False) -> Endpoint:
+        """Listen there too; return where, which is a port of the system's choice for 0. Raises OSError."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Session(self), host, port, backlog=BACKLOG)
-        self._servers.append(server)
-        bound: int = server.sockets[0].getsockname()[1]
-        return bound
+        if not endpoint.is_unix:
+            server = await loop.create_server(self._factory(lmtp=lmtp), *endpoint, backlog=BACKLOG)
+            self._servers.append(server)
+            return endpoint._replace(port=server.sockets[0].getsockname()[1])
+        path = Path(endpoint.host)
+        self._servers.append(
+            await loop.create_unix_server(self._factory(lmtp=lmtp), endpoint.host, backlog=BACKLOG)
+        )
+        self._paths.append(path)
+        path.chmod(0o660)  # noqa: ASYNC240 - once, at the start: for mail servers of our group, whatever the umask
+        return endpoint
 
-    def is_ours(self, domain: str) -> bool:
-        """Whether mail for `domain` is taken; "" is that of a bare postmaster, RFC 5321 section 4.5.1."""
-        return not domain or not self._domains or domain.lower() in self._domains
+    async def adopt(self, listening: socket.socket, *, lmtp: bool = False) -> Endpoint:
+        """Listen on a socket that somebody else has opened, as systemd does; return where."""
+        loop = asyncio.get_running_loop()
+        name = listening.getsockname()
+        if listening.family == socket.AF_UNIX:
+            self._servers.append(
+                await loop.create_unix_server(self._factory(lmtp=lmtp), sock=listening, backlog=BACKLOG)
+            )
+            return Endpoint(str(name), 0)
+        self._servers.append(
+            await loop.create_server(self._factory(lmtp=lmtp), sock=listening, backlog=BACKLOG)
+        )
+        return Endpoint(*name[:2])
 
-    def refusal(self) -> str | None:
+    def _factory(self, *, lmtp: bool) -> Callable[[], Session]:
+        return lambda: (LmtpSession if lmtp else Session)(self)
+
+    # What sessions ask
+
+    def refusal(self, session: Connection) -> str | None:
         """Return the reply that turns a new connection away; None: it may stay."""
         if self._draining:
             return SHUTTING_DOWN
-        return TOO_MANY if len(self.sessions) > self.connections > 0 else None
+        now = asyncio.get_running_loop().time()
+        return self.gate.enter(session, session.peer, self.terms.limits, now)
 
-    async def commit(self, arrival: Arrival) -> str:
-        """Have the message accepted and return the reply; it is finished even if the session is cancelled."""
+    def refused(self, peer: Address, reply: str) -> None:
+        """Note what a peer was refused, unless it fills the log."""
+        unlogged = self._damper.line(peer, asyncio.get_running_loop().time())
+        if unlogged is not None:
+            events.smtp_refused(str(peer), reply.partition("\r\n")[0], unlogged)
+
+    def forged(self, peer: Address, recipient: str, judgement: Judgement) -> None:
+        """Note a return path without valid proof, unless its peer fills the log."""
+        unlogged = self._damper.line(peer, asyncio.get_running_loop().time())
+        if unlogged is not None:
+            refused = bool(judgement.refusal)
+            events.bounce_forged(str(peer), recipient, judgement.flaw, unlogged, refused=refused)
+
+    def has_room(self) -> bool:
+        """Whether another message may begin."""
+        return not self.terms.limits.message_memory or self.memory.held < self.terms.limits.message_memory
+
+    def hold(self, octets: int) -> bool:
+        """Hold so many more octets of a message, if there is room."""
+        return self.memory.take(octets, self.terms.limits.message_memory)
+
+    def commit(self, arrival: Arrival, held: int) -> "asyncio.Task[str]":
+        """Have the message accepted, whose `held` octets are given back then; the result is the reply.
+
+        Whoever waits for it must shield it: it is finished even if the session is cancelled.
+        """
         task = asyncio.create_task(self._accept(arrival))
         self._commits.add(task)
-        task.add_done_callback(self._commits.discard)
-        return await asyncio.shield(task)
+
+        def done(task: "asyncio.Task[str]") -> None:
+            self._commits.discard(task)
+            self.memory.give(held)
+
+        task.add_done_callback(done)
+        return task
 
     async def drain(self, patience: float) -> None:
         """Stop: no new connections, 421 to idle sessions, then up to `patience` seconds for the others."""
         self._draining = True
         for server in self._servers:
             server.close()
+        for path in self._paths:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
         for session in tuple(self.sessions):
             session.leave()
         deadline = asyncio.get_running_loop().time() + patience

@@ -1,7 +1,20 @@
 """What the operator chose: read from TOML, the environment and the command line, checked as a whole."""
 
 from bounced.settings.reading import DEFAULT_FILE, Effective, SettingsError, load, shown
-from bounced.settings.schema import Settings
-from bounced.settings.values import Endpoint, mask
+from bounced.settings.schema import Limits, Senders, Settings
+from bounced.settings.values import Endpoint, Mode, Network, mask
 
-__all__ = ["DEFAULT_FILE", "Effective", "Endpoint", "Settings", "SettingsError", "load", "mask", "shown"]
+__all__ = [
+    "DEFAULT_FILE",
+    "Effective",
+    "Endpoint",
+    "Limits",
+    "Mode",
+    "Network",
+    "Senders",
+    "Settings",
+    "SettingsError",
+    "load",
+    "mask",
+    "shown",
+]

@@ -62,16 +62,31 @@ def load(file: Path | None = None, assignments: Sequence[str] = ()) -> Effective
     unknown = values.keys() - KEYS.keys()
     problems += [f"{values[key].origin}: {key}: no such setting{_did_you_mean(key)}" for key in unknown]
     settings = _build(Settings, "", values, problems)
-    if settings is not None and not settings.return_path_domains:
-        exposed = [str(endpoint) for endpoint in settings.smtp.listen if not endpoint.is_loopback]
-        if exposed:
-            problems.append(
-                f"return_path_domains: expected the domains of your return paths, as smtp.listen opens "
-                f"{', '.join(exposed)} to other machines; without any, mail for every domain would be taken"
-            )
+    if settings is not None:
+        problems += _contradictions(settings)
     if problems or settings is None:
         raise SettingsError(sorted(problems))
     return Effective(settings, {key: value.origin for key, value in values.items()})
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    """Yield what no single setting shows."""
+    if not settings.return_path_domains:
+        listening = settings.smtp.listen + settings.smtp.lmtp
+        if exposed := [str(endpoint) for endpoint in listening if not endpoint.is_loopback]:
+            yield (
+                f"return_path_domains: expected the domains of your return paths, as smtp.listen or smtp.lmtp "
+                f"opens {', '.join(exposed)} to other machines; without any, mail for every domain would be taken"
+            )
+    tls = settings.smtp.tls
+    if (tls.certificate is None) != (tls.key is None):
+        yield "smtp.tls: expected both certificate and key, or neither"
+    if tls.required and tls.certificate is None:
+        yield "smtp.tls.required: expected smtp.tls.certificate and smtp.tls.key, without which there is no TLS"
+    if settings.return_path_domains:
+        for one in settings.return_path.modes:
+            if one.domain not in settings.return_path_domains:
+                yield f"return_path.modes: {one.domain} is none of return_path_domains"
 
 
 def shown(effective: Effective) -> Iterator[tuple[str, str, str]]:
@@ -90,7 +105,7 @@ def _toml(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
     if isinstance(value, int) and not isinstance(value, Size):
-        return str(value)
+        return str(value).lower()  # true and false are integers too
     if isinstance(value, Period):
         return f'"{value.months} months"' if value.months else f'"{value.days} days"'
     return msgspec.json.encode(mask(str(value))).decode()

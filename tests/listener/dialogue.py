@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
 from bounced.intake import Arrival
-from bounced.listener import Listener
+from bounced.listener import Listener, Terms
+from bounced.listener.returnpath import ReturnPaths
+from bounced.settings import Endpoint, Limits
 
 Accept = Callable[[Arrival], Coroutine[None, None, str]]
 
@@ -16,7 +18,7 @@ Accept = Callable[[Arrival], Coroutine[None, None, str]]
 class Server:
     """The listener under test, and what it was given."""
 
-    def __init__(self, accept: Accept | None, limits: dict[str, Any]) -> None:
+    def __init__(self, accept: Accept | None, terms: Terms) -> None:
         self.arrivals: list[Arrival] = []
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -27,8 +29,8 @@ class Server:
             return "250 2.0.0 Noted" if accept is None else await accept(arrival)
 
         async def start() -> int:
-            self.listener = Listener(collect, hostname="mx.example.com", **limits)
-            return await self.listener.listen("127.0.0.1", 0)
+            self.listener = Listener(collect, hostname="mx.example.com", terms=terms)
+            return (await self.listener.listen(Endpoint("127.0.0.1", 0))).port
 
         self.port = self.run(start())
 
@@ -94,9 +96,16 @@ class Peer:
 
 
 @contextmanager
-def listening(accept: Accept | None = None, **limits: Any) -> Iterator[Server]:
+def listening(
+    accept: Accept | None = None,
+    *,
+    domains: Iterable[str] = (),
+    terms: dict[str, Any] | None = None,
+    **limits: Any,
+) -> Iterator[Server]:
     """Run a listener that answers each message with `accept`."""
-    server = Server(accept, limits)
+    known = {"return_paths": ReturnPaths(domains), "limits": Limits(**limits), **(terms or {})}
+    server = Server(accept, Terms(**known))
     try:
         yield server
     finally:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 from aiosmtpd.smtp import SMTP
 
-from bounced.listener import session
 from bounced.listener.session import Session
 from tests.listener.dialogue import listening
 
@@ -79,9 +78,8 @@ def test_draining_does_not_wait_for_ever():
         assert peer.is_closed()
 
 
-def test_silence_ends_the_session(monkeypatch):
-    monkeypatch.setattr(session, "IDLE_TIMEOUT", 0.05)
-    with listening() as server, server.connect() as peer:
+def test_silence_ends_the_session():
+    with listening(idle=1) as server, server.connect() as peer:
         assert peer.reply().startswith("421 4.4.2")
         assert peer.is_closed()
 

@@ -1,0 +1,136 @@
+"""What one peer, or all together, may take of us: connections, their rate, memory, and lines of the log.
+
+Plain counters, which forget: none grows with the number of peers that have ever been here.
+"""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from bounced.settings import Limits, Network
+
+SHUTTING_DOWN = "421 4.3.2 Shutting down, come back later"
+TOO_MANY = "421 4.3.2 Too many connections, come back later"
+TOO_MANY_OF_YOURS = "421 4.7.0 Too many connections from your network, come back later"
+TOO_OFTEN = "421 4.7.0 You connect too often, come back later"
+
+MINUTE = 60.0  # seconds
+# Lines of the log that one network fills in a minute with what it is refused.
+LINES = 20
+# Networks that have a count of their own in the log's minute; the rest share one.
+NETWORKS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The other side of a connection."""
+
+    host: ipaddress.IPv4Address | ipaddress.IPv6Address | None  # None: a process of this machine
+    port: int = 0
+
+    @classmethod
+    def of(cls, peername: Any) -> Self:  # noqa: ANN401 - what asyncio gives depends on the kind of socket
+        """Read what asyncio calls a peer's name; anything but an IP address is of this machine."""
+        if not isinstance(peername, tuple):
+            return cls(None)
+        host = ipaddress.ip_address(peername[0].partition("%")[0])
+        if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped:
+            host = host.ipv4_mapped
+        return cls(host, peername[1])
+
+    @property
+    def network(self) -> int | None:
+        """What counts as one peer: an IPv4 address, or the /64 that one customer has of IPv6."""
+        if self.host is None:
+            return None
+        return int(self.host) if self.host.version == 4 else -(int(self.host) >> 64) - 1
+
+    def is_in(self, networks: tuple[Network, ...]) -> bool:
+        """Whether it lies in one of these."""
+        return self.host is not None and any(network.holds(self.host) for network in networks)
+
+    def __str__(self) -> str:
+        if self.host is None:
+            return "local"
+        return f"{self.host}:{self.port}" if self.host.version == 4 else f"[{self.host}]:{self.port}"
+
+
+class Gate:
+    """Who may be in at one time, and how often somebody may come. Times are in seconds of any one clock."""
+
+    def __init__(self) -> None:
+        self._inside: dict[Hashable, int | None] = {}  # visitor: its network; None: not counted by network
+        self._by_network: Counter[int] = Counter()
+        self._came: Counter[int] = Counter()  # in this minute
+        self._minute = 0.0
+
+    def enter(self, visitor: Hashable, address: Address, limits: Limits, now: float) -> str | None:
+        """Let a visitor in, or return the reply that turns it away. Whoever is in has to leave."""
+        if 0 < limits.connections <= len(self._inside):
+            return TOO_MANY
+        network = address.network
+        if network is None or address.is_in(limits.exempt):
+            self._inside[visitor] = None
+            return None
+        if now - self._minute >= MINUTE:
+            self._came.clear()
+            self._minute = now
+        self._came[network] += 1
+        if 0 < limits.connection_rate_per_address < self._came[network]:
+            return TOO_OFTEN
+        if 0 < limits.connections_per_address <= self._by_network[network]:
+            return TOO_MANY_OF_YOURS
+        self._by_network[network] += 1
+        self._inside[visitor] = network
+        return None
+
+    def leave(self, visitor: Hashable) -> None:
+        """Make room; a visitor who was turned away, or has left, may say so again."""
+        network = self._inside.pop(visitor, None)
+        if network is not None:
+            self._by_network[network] -= 1
+            if not self._by_network[network]:
+                del self._by_network[network]
+
+
+class Memory:
+    """The octets of all messages that are coming in or being worked on."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    def take(self, octets: int, limit: int) -> bool:
+        """Hold so many more; whether `limit` (0: none) allows it. Give back only what was taken."""
+        if 0 < limit < self.held + octets:
+            return False
+        self.held += octets
+        return True
+
+    def give(self, octets: int) -> None:
+        """Hold so many less."""
+        self.held -= octets
+
+
+class Damper:
+    """Keeps the log from being filled by one network: LINES a minute, and the number of what was left out."""
+
+    def __init__(self) -> None:
+        self._lines: Counter[int] = Counter()
+        self._minute = 0.0
+        self._silenced: Counter[int] = Counter()  # in the minute before this one, by network
+
+    def line(self, address: Address, now: float) -> int | None:
+        """Whether there is a line for this: how many had none in the minute before; None: not this one."""
+        if now - self._minute >= MINUTE:
+            over = {network: count - LINES for network, count in self._lines.items() if count > LINES}
+            self._lines, self._silenced = Counter(), Counter(over)
+            self._minute = now
+        network = address.network or 0
+        if network not in self._lines and len(self._lines) >= NETWORKS:
+            network = 0
+        self._lines[network] += 1
+        if self._lines[network] > LINES:
+            return None
+        return self._silenced.pop(network, 0)

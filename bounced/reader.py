@@ -1,0 +1,148 @@
+"""Has mail read: small mail at once, large mail by a process of its own, which may be killed.
+
+Reading costs time in proportion to a message's size, and hostile mail some times more: 250 ms for 5 MiB, in which
+nobody else would be served. A process also bounds what reading may take of memory and time, and what kills it kills
+only it: the mail then goes to quarantine. It ends with the daemon, whose pipe it reads from.
+
+    request   length (4 octets, big-endian), pickle of (content, policy, max_recipients, proof)
+    answer    length, pickle of a Reading, or of the words for what went wrong
+"""
+
+import asyncio
+import contextlib
+import pickle
+import resource
+import signal
+import struct
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from typing import BinaryIO, cast
+
+from bounced import knowledge
+from bounced.core import pipeline
+from bounced.core.model import Reading
+from bounced.core.pipeline import Knowledge
+from bounced.core.policy import Policy
+from bounced.core.returnpath import Proof
+
+# Mail up to this size is read at once: the worst that is known takes 85 ms of it.
+LARGE = 256 * 1024
+# For each large message, on a busy machine; the worst that is known needs a quarter of a second.
+SECONDS = 10.0
+# What a process may map, octets. The worst that is known needs 200 MiB.
+ADDRESS_SPACE = 512 * 1024**2
+# Large messages that are read at the same time.
+PROCESSES = 2
+
+
+class ReaderFailed(Exception):  # noqa: N818 - it says what is the case
+    """The message could not be read, and will not be if it is tried again."""
+
+
+class Reader:
+    """What reads for the daemon."""
+
+    def __init__(self, known: Knowledge, policy: Policy, *, max_recipients: int) -> None:
+        self._knowledge = known
+        self._policy = policy
+        self._max_recipients = max_recipients
+        self._free: list[Process] = []
+        self._turn = asyncio.Semaphore(PROCESSES)
+
+    async def read(self, content: bytes, proof: Proof | None) -> Reading:
+        """Read one message. Raises ReaderFailed."""
+        if len(content) > LARGE:
+            return await self._read_elsewhere(content, proof)
+        try:
+            return _read(content, self._knowledge, self._policy, self._max_recipients, proof)
+        except Exception as error:  # the same mail would fail the same way for ever
+            raise ReaderFailed from error
+
+    def learn(self, known: Knowledge) -> None:
+        """Go by other rules from now on."""
+        self._knowledge = known
+        self.close()
+
+    def close(self) -> None:
+        """End the processes that nothing waits for."""
+        while self._free:
+            _kill(self._free.pop())
+
+    async def _read_elsewhere(self, content: bytes, proof: Proof | None) -> Reading:
+        request = pickle.dumps((content, self._policy, self._max_recipients, proof))
+        async with self._process() as process:
+            try:
+                async with asyncio.timeout(SECONDS):
+                    answer = await _ask(process, request)
+            except (TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
+                raise ReaderFailed("the reading process hung or died") from error
+        if isinstance(answer, Reading):
+            return answer
+        raise ReaderFailed(str(answer))
+
+    @contextlib.asynccontextmanager
+    async def _process(self) -> AsyncIterator[Process]:
+        """A process that waits for work; it is killed unless the work ends well."""
+        async with self._turn:
+            known = self._knowledge
+            process = self._free.pop() if self._free else await _start()
+            try:
+                yield process
+            except BaseException:
+                _kill(process)
+                raise
+            if known is self._knowledge:
+                self._free.append(process)
+            else:
+                _kill(process)
+
+
+async def _start() -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bounced.reader", stdin=PIPE, stdout=PIPE, limit=1024**2
+    )
+
+
+async def _ask(process: Process, request: bytes) -> object:
+    requests, answers = (
+        cast("asyncio.StreamWriter", process.stdin),
+        cast("asyncio.StreamReader", process.stdout),
+    )
+    requests.write(struct.pack("!I", len(request)) + request)
+    await requests.drain()
+    (length,) = struct.unpack("!I", await answers.readexactly(4))
+    return pickle.loads(await answers.readexactly(length))  # noqa: S301 - from our own process
+
+
+def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+def _read(
+    content: bytes, known: Knowledge, policy: Policy, max_recipients: int, proof: Proof | None
+) -> Reading:
+    more = {} if proof is None else {"proof": proof}
+    return pipeline.read(content, known, policy, max_recipients=max_recipients, **more)
+
+
+def main(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Be such a process, until there are no more requests."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the daemon, which ends us in its time
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    known = knowledge.load()
+    while head := requests.read(4):
+        content, policy, max_recipients, proof = pickle.loads(requests.read(*struct.unpack("!I", head)))  # noqa: S301
+        answer: object
+        try:
+            answer = _read(content, known, policy, max_recipients, proof)
+        except Exception as error:  # noqa: BLE001 - the daemon logs it
+            answer = f"{type(error).__name__}: {error}"
+        encoded = pickle.dumps(answer)
+        answers.write(struct.pack("!I", len(encoded)) + encoded)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main(sys.stdin.buffer, sys.stdout.buffer)
