@@ -29,7 +29,9 @@ def ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]]) -> in
 async def _ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]]) -> int:
     chosen = settings.load(args.config, args.set).settings
     redis = chosen.redis
-    store = await Store.open(redis.url, redis.prefix, chosen.decisions(), chosen.state_dir, redis.key_form)
+    store = await Store.open(
+        redis.url, redis.prefix, chosen.decisions(), chosen.state_dir, redis.key_form, settings=redis
+    )
     try:
         return await work(store)
     finally:

@@ -17,7 +17,9 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 # The names that redis-py has for them.
-_OPTIONS = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"})
+_OPTIONS = frozenset(
+    {"db", "username", "password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
+)
 
 
 class Kind(StrEnum):
@@ -94,8 +96,8 @@ class Place:
             service=_checked(service, kind),
             db=_number(options.pop("db", db) or "0", kind),
             tls=tls,
-            username=unquote(username) or None,
-            password=unquote(password) or None,
+            username=options.pop("username", unquote(username)) or None,
+            password=options.pop("password", unquote(password)) or None,
             options=options,
         )
 
