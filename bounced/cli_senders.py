@@ -99,7 +99,8 @@ Exit status: 0, 1 when some lines were not understood, 64 no such format, 69 the
 FOLLOW = """\
 Each `status=sent` breaks the recipient's row of soft bounces; so an unchanged Postfix keeps the rows exact. With
 --bounces each `status=bounced` is counted as a bounce, for a Postfix whose bounces come to no return path of ours.
-A file is read from its end on, and followed when it is rotated; until SIGTERM. stdin is read to its end.
+A file is read from its beginning (what it says twice counts once) and followed when it is rotated, until SIGTERM;
+stdin is read to its end.
 
 examples:
   bounced follow --format postfix /var/log/mail.log

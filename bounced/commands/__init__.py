@@ -15,6 +15,7 @@ class Exit(IntEnum):
     OK = 0
     NO = 1  # a negative answer, or not all could be done
     USAGE = 64
+    NO_INPUT = 66
     UNAVAILABLE = 69  # the store does not answer
     CONFIG = 78
 

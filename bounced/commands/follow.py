@@ -1,0 +1,206 @@
+"""`bounced follow`: learn from Postfix's log which messages got through, and which were refused.
+
+The log is read from its beginning, and again after a restart: nothing that it says twice counts twice. A
+delivery breaks only a row whose last bounce is older, and a bounce counts once for each message and recipient; its
+identity is the Message-ID, so that a report on the same message, should one come too, is the same bounce.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import stat
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+
+from bounced import knowledge, settings
+from bounced.commands import Exit, complain
+from bounced.commands.asking import ask
+from bounced.core.address import canonical
+from bounced.core.classify import classify
+from bounced.core.model import Evidence
+from bounced.core.policy import Change, Policy, What
+from bounced.core.ruleset import Ruleset
+from bounced.maillog import Attempt, Reader
+from bounced.store import Store, StoreUnavailable
+
+BLOCK = 1 << 20  # octets read in one go
+LINE = 1 << 16  # octets of a line; what is longer is no line of Postfix's
+BATCH = 1000  # changes given to the store in one go
+POLL_SECONDS = 0.2
+AGAIN_SECONDS = 1.0  # until a store is asked again that does not answer
+
+
+def run(args: argparse.Namespace) -> int:
+    """Follow the file until SIGTERM, or read stdin to its end."""
+    if args.file != "-" and not Path(args.file).is_file():
+        complain(f"{args.file}: no such file")
+        return Exit.NO_INPUT
+
+    async def work(store: Store) -> int:
+        await store.ping()
+        policy = settings.load(args.config, args.set).settings.decisions()
+        rules = knowledge.load().rules if args.bounces else None
+        learner = _Learner(store, policy, rules)
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        blocks = _stdin(stop) if args.file == "-" else _file(Path(args.file), stop)
+        async for lines in _lines(blocks):
+            await learner.learn(lines)
+        complain(learner.summary())
+        return Exit.OK
+
+    return ask(args, work)
+
+
+class _Learner:
+    """Turns lines into changes of the store."""
+
+    def __init__(self, store: Store, policy: Policy, rules: Ruleset | None) -> None:
+        """`rules` None: what was refused is not counted."""
+        self._store = store
+        self._policy = policy
+        self._rules = rules
+        self._reader = Reader()
+        self._counts: Counter[str] = Counter()
+
+    async def learn(self, lines: Sequence[str]) -> None:
+        """Apply what the lines say, in their order; wait for a store that does not answer."""
+        read = self._reader.read
+        changes = list(self._changes(attempt for line in lines if (attempt := read(line)) is not None))
+        self._counts["lines"] += len(lines)
+        while changes:
+            try:
+                await self._apply(changes)
+            except StoreUnavailable as error:
+                complain(f"the store does not answer, waiting: {error.cause}")
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                break
+
+    def summary(self) -> str:
+        """What was done, in words."""
+        names = ("lines", "delivered", "rows broken", "bounces")
+        return ", ".join(f"{self._counts[name]} {name}" for name in names)
+
+    def _changes(self, attempts: Iterable[Attempt]) -> Iterable[Change]:
+        for attempt in attempts:
+            address = canonical(attempt.recipient)
+            if address is None:
+                continue
+            if attempt.sent:
+                yield Change(address, What.DELIVERED, at=attempt.at)
+            elif self._rules is not None:
+                yield self._bounce(address, attempt, self._rules)
+
+    def _bounce(self, address: str, attempt: Attempt, rules: Ruleset) -> Change:
+        evidence = Evidence(
+            text=attempt.said,
+            status=attempt.status,
+            remote_mta=attempt.remote_mta,
+            command=attempt.command,
+        )
+        category = classify(evidence, rules).category
+        return Change(
+            address,
+            What(self._policy.severity_of(category)),
+            message=attempt.message_id or f"postfix {attempt.queue_id} {attempt.at}",
+            at=attempt.at,
+            category=category,
+            status=attempt.status,
+            diagnostic=attempt.said,
+            remote_mta=attempt.remote_mta,
+        )
+
+    async def _apply(self, changes: Sequence[Change]) -> None:
+        """A delivery is written only where there is a row to break: nearly nowhere."""
+        addresses = list({change.address for change in changes if change.what is What.DELIVERED})
+        rows = zip(addresses, await self._store.rows(addresses), strict=True)
+        with_row = {address for address, soft in rows if soft}
+        bouncing = {change.address for change in changes if change.what is not What.DELIVERED}
+        telling = [
+            change
+            for change in changes
+            if change.what is not What.DELIVERED or change.address in with_row | bouncing
+        ]
+        for start in range(0, len(telling), BATCH):
+            await self._store.record(telling[start : start + BATCH])
+        self._counts["delivered"] += sum(change.what is What.DELIVERED for change in changes)
+        self._counts["rows broken"] += len(with_row)
+        self._counts["bounces"] += len(telling) - sum(change.what is What.DELIVERED for change in telling)
+
+
+async def _lines(blocks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
+    """Yield whole lines, some at a time; those that are too long are left out."""
+    rest = b""
+    async for block in blocks:
+        *whole, rest = (rest + block).split(b"\n")
+        if len(rest) > LINE:
+            rest = b" " * LINE  # so that what is left of this line is too long as well
+        yield [line.decode("utf-8", "replace") for line in whole if len(line) < LINE]
+
+
+async def _stdin(stop: asyncio.Event) -> AsyncIterator[bytes]:
+    """Yield what comes, until the end or until `stop` is set."""
+    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
+        while not stop.is_set() and (block := os.read(sys.stdin.fileno(), BLOCK)):
+            yield block
+        return
+    reader = asyncio.StreamReader(limit=BLOCK)
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
+    )
+    stopped = asyncio.ensure_future(stop.wait())
+    stopped.add_done_callback(lambda _: pipe.close())  # which ends the reader
+    while block := await reader.read(BLOCK):
+        yield block
+    stopped.cancel()
+
+
+async def _file(path: Path, stop: asyncio.Event) -> AsyncIterator[bytes]:
+    """Yield what is in the file and what is added to it, also when it is renamed and made anew, or emptied."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        while True:
+            block = os.read(descriptor, BLOCK)
+            if block:
+                yield block
+                continue
+            if stop.is_set():
+                return
+            descriptor = _reopened(path, descriptor)
+            if os.fstat(descriptor).st_size == os.lseek(descriptor, 0, os.SEEK_CUR):
+                await _pause(stop)
+    finally:
+        os.close(descriptor)
+
+
+def _reopened(path: Path, descriptor: int) -> int:
+    """The descriptor to read on from: of the new file when there is one, and from the start when emptied."""
+    known = os.fstat(descriptor)
+    if known.st_size < os.lseek(descriptor, 0, os.SEEK_CUR):
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    try:
+        fresh = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return descriptor  # between rename and creation
+    found = os.fstat(fresh)
+    if (found.st_ino, found.st_dev) == (known.st_ino, known.st_dev):
+        os.close(fresh)
+        return descriptor
+    if known.st_size > os.lseek(descriptor, 0, os.SEEK_CUR):
+        os.close(fresh)
+        return descriptor  # the old one has been written to meanwhile
+    os.close(descriptor)
+    return fresh
+
+
+async def _pause(stop: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(POLL_SECONDS):
+            await stop.wait()
+    except TimeoutError:
+        pass
