@@ -10,8 +10,8 @@ from email.message import Message
 
 from flufl.bounce import all_failures
 
-from bounced.core.message import ReturnedMail
 from bounced.core.model import Action, Kind, RecipientReport, Report
+from bounced.core.returned import ReturnedMail
 
 SOURCE = "flufl"
 MAX_LINES = 200

@@ -88,7 +88,8 @@ class Report:
     recipients: tuple[RecipientReport, ...] = ()
     reporting_mta: str | None = None  # RFC 3464 section 2.2.2
     envelope_id: str | None = None  # section 2.2.1
-    arrival: int | None = None  # Arrival-Date of section 2.2.5, else the report's own Date; Unix seconds
+    arrival: int | None = None  # section 2.2.5, Unix seconds
+    date: int | None = None  # of the report itself, RFC 5322 section 3.6.1, Unix seconds
     original_message_id: str | None = None  # of the returned mail
     addressees: tuple[str, ...] = ()  # To and Cc of the returned mail
     own_message_id: str | None = None  # of the report itself
@@ -135,6 +136,7 @@ class Verdict:
     severity: Severity
     rule: str
     runners_up: tuple[tuple[Category, str], ...] = ()
+    at: int | None = None  # when it happened, as the report says: Unix seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from bounced.core import mailbox, quoted, status
 from bounced.core.marks import Marks
 from bounced.core.mentions import MAX_ZONE, Mention, find, paragraphs
-from bounced.core.message import ReturnedMail
 from bounced.core.model import Action, Kind, RecipientReport, Report
 from bounced.core.quoted import MAX_TEXT, one_line
+from bounced.core.returned import ReturnedMail
 
 SOURCE = "notice"
 MAX_MENTIONS = 10  # of one recipient
@@ -35,8 +35,9 @@ _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=\))\s+(?=[A-Z])|(?<=\u3002)")
 _SPLIT = re.compile(r"(<[^<>\s]{1,320})\n[ \t]*([^<>\s]{1,255}>)")
 
 
-def read(mail: ReturnedMail, marks: Marks) -> Report | None:
+def read(mail: ReturnedMail) -> Report | None:
     """Read the notice of `mail`; None when it is no report. A report may have no recipient that can be told."""
+    marks = mail.marks
     notice = _SPLIT.sub(_joined, mail.notice)
     if not notice.isascii():
         notice = _SCRIPT_CHANGES.sub(" ", notice.translate(_WIDE))
@@ -64,15 +65,6 @@ def is_reply(subject: str) -> bool:
 def same(one: str, other: str | None) -> bool:
     """Whether two addresses as written are one."""
     return other is not None and one.lower() == other.lower()
-
-
-def explanation_of(address: str, notice: str) -> str:
-    """What a notice says about one recipient of several: from the first mention of it to the next blank line."""
-    at = notice.find(address)
-    if at < 0:
-        return ""
-    end = notice.find("\n\n", at)
-    return " ".join(notice[at : min(end if end >= 0 else len(notice), at + MAX_TEXT)].split())
 
 
 def _joined(match: re.Match[str]) -> str:

@@ -9,8 +9,8 @@ import json
 from typing import Any
 
 from bounced.core import mailbox, status
-from bounced.core.message import ReturnedMail
 from bounced.core.model import Action, Kind, RecipientReport, Report
+from bounced.core.returned import ReturnedMail
 
 SOURCE = "notification"
 MAX_JSON = 131_072

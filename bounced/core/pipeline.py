@@ -1,11 +1,15 @@
 """The table of contents: what happens to a returned mail, stage by stage, from its bytes to verdicts.
 
-    message      which parts of the mail mean something
-    report       delivery-status fields                       | notification  a service's JSON
-    notice       else the words written for a person          | heuristics    else flufl.bounce
-    recipients   whom it is about
-    classify     what went wrong, in one of fifteen categories
-    policy       how much that counts
+    message       which parts of the mail mean something
+    feedback      is it an abuse complaint
+    report        else a report in delivery-status fields
+    notification  else in a service's JSON
+    notice        else in words written for a person
+    autoreply     else an answer of a program
+    heuristics    else what flufl.bounce makes of it
+    recipients    whom it is about
+    classify      what went wrong, in one of fifteen categories
+    policy        how much that counts
 
 Only this file knows the stages, and no stage knows another. Nothing here reads a clock, waits or logs.
 """
@@ -14,10 +18,20 @@ import hashlib
 from dataclasses import dataclass, replace
 from email.utils import mktime_tz, parsedate_tz
 
-from bounced.core import heuristics, mailbox, message, notice, notification, recipients, report, status
+from bounced.core import (
+    autoreply,
+    feedback,
+    heuristics,
+    mailbox,
+    message,
+    notice,
+    notification,
+    recipients,
+    report,
+    status,
+)
 from bounced.core.classify import classify
 from bounced.core.marks import Marks
-from bounced.core.message import ReturnedMail
 from bounced.core.model import (
     Action,
     Category,
@@ -31,16 +45,10 @@ from bounced.core.model import (
 )
 from bounced.core.policy import Policy
 from bounced.core.recipients import Recipient
+from bounced.core.returned import ReturnedMail
+from bounced.core.returnpath import Proof
 from bounced.core.ruleset import Ruleset
 
-_AUTOREPLY_FIELDS = (
-    "x-autoreply",
-    "x-autorespond",
-    "x-autoresponder",
-    "x-auto-response-suppress",
-    "x-apple-action",
-)
-_COMPLAINT_FIELDS = ("x-arf", "x-xarf")  # the elder formats of abuse complaints
 _EXPLANATION = 2_000
 
 
@@ -52,121 +60,47 @@ class Knowledge:
     marks: Marks
 
 
-def read(raw: bytes, knowledge: Knowledge, policy: Policy, *, max_recipients: int = 100) -> Reading:
-    """Read one returned mail and judge each of its recipients, at most `max_recipients`."""
+def read(
+    raw: bytes,
+    knowledge: Knowledge,
+    policy: Policy,
+    *,
+    max_recipients: int = 100,
+    proof: Proof | None = None,
+) -> Reading:
+    """Read one returned mail and judge its recipients: at most `max_recipients`, or the one that is proven."""
     mail = message.read(raw, knowledge.marks)
-    found = _report(mail, knowledge.marks)
-    may_wrap = found.kind in (Kind.OTHER, Kind.BOUNCE) and not notice.is_reply(mail.headers.get("subject"))
-    if not found.recipients and may_wrap and mail.inner is not None:
+    found = _report(mail)
+    if not found.recipients and _may_wrap(found, mail) and mail.inner is not None:
         # Forwarded by a person, a list or a gateway: the report is the message inside. A mail that names
         # somebody as failed is a report itself, and what it returns is never believed.
         inner = message.of_part(mail.inner, knowledge.marks)
-        wrapped = _report(inner, knowledge.marks)
+        wrapped = _report(inner)
         if wrapped.recipients:
             mail, found = inner, wrapped
     found = _identified(found, mail)
     chosen, left_out = recipients.choose(found, max_recipients)
-    if found.source == "delivery-status":
-        chosen = _explained(chosen, mail.notice)
+    if proof is not None:
+        chosen, left_out = (recipients.proven(found, proof),) if found.recipients else (), 0
+    if found.source == report.SOURCE:
+        chosen = recipients.explained(chosen, mail.notice)
         found = replace(found, recipients=tuple(recipient.report for recipient in chosen))
     verdicts = tuple(_verdict(recipient, found, knowledge.rules, policy) for recipient in chosen)
-    return Reading(found, verdicts, _identity(found, raw), left_out)
+    return Reading(found, verdicts, proof.identity if proof else _identity(found, raw), left_out)
 
 
-def _report(mail: ReturnedMail, marks: Marks) -> Report:
+def _report(mail: ReturnedMail) -> Report:
     """What the mail reports, by the most trustworthy form that it has."""
-    if mail.feedback is not None or any(name in mail.headers for name in _COMPLAINT_FIELDS):
-        return _feedback(mail.feedback or "")
-    found = (
-        _structured(mail.status or mail.fields_in_text, mail, marks)
-        or notification.read(mail)
-        or notice.read(mail, marks)
-    )
-    if found is not None and found.recipients:
-        return found
-    if found is None and (kind := _kind_of_other_mail(mail, marks)):
-        return Report(kind)
-    return heuristics.read(mail) or found or Report(Kind.OTHER)
+    found = feedback.read(mail) or report.read(mail) or notification.read(mail) or notice.read(mail)
+    if found is None:
+        found = feedback.by_subject(mail) or autoreply.read(mail)
+    if found is None or (not found.recipients and found.source == notice.SOURCE):
+        found = heuristics.read(mail) or found
+    return found or Report(Kind.OTHER)
 
 
-def _structured(text: str | None, mail: ReturnedMail, marks: Marks) -> Report | None:
-    """RFC 3464; None when the fields in `text` name no recipient."""
-    if not text:
-        return None
-    fields = report.read(text)
-    entries = fields.recipients
-    named = mailbox.find_all(mail.headers.get("x-failed-recipients"))
-    if len(entries) == len(named) == 1 and not _is_mailbox(entries[0]):
-        # Exim names a file or a pipe as the final recipient of local mail, and the address in its header.
-        entries = (replace(entries[0], original_recipient=named[0]),)
-    if not any(entry.final_recipient or entry.original_recipient for entry in entries):
-        return None
-    undecided = any(entry.action is None for entry in entries)
-    doubt = Action.DELAYED if undecided and "delayed" in marks.says(mail.notice) else Action.FAILED
-    decided = tuple(entry if entry.action else replace(entry, action=doubt) for entry in entries)
-    actions = {entry.action for entry in decided}
-    kind = Kind.DELIVERED
-    if Action.FAILED in actions:
-        kind = Kind.BOUNCE
-    elif Action.DELAYED in actions:
-        kind = Kind.DELAYED
-    return Report(
-        kind=kind,
-        recipients=decided,
-        reporting_mta=fields.reporting_mta,
-        envelope_id=fields.envelope_id,
-        arrival=fields.arrival,
-        source="delivery-status",
-        problems=fields.problems,
-        unread=fields.unread,
-    )
-
-
-def _is_mailbox(entry: RecipientReport) -> bool:
-    return any(address and "@" in address for address in (entry.original_recipient, entry.final_recipient))
-
-
-def _explained(chosen: tuple[Recipient, ...], text: str) -> tuple[Recipient, ...]:
-    """Each recipient with what the notice says of it; all of it, where there is but one and it is not named."""
-    explained = []
-    for recipient in chosen:
-        entry = recipient.report
-        named = filter(None, (entry.final_recipient, entry.original_recipient))
-        explanation = next(filter(None, (notice.explanation_of(address, text) for address in named)), "")
-        if len(chosen) == 1 and not explanation:
-            explanation = " ".join(text[: 2 * _EXPLANATION].split())[:_EXPLANATION]
-        explained.append(Recipient(recipient.address, replace(entry, explanation=explanation)))
-    return tuple(explained)
-
-
-def _feedback(text: str) -> Report:
-    """RFC 5965: who complained, where the report says so."""
-    fields = [(name, value) for name, value, _ in report.fields(text[: report.MAX_TEXT])]
-    named = " ".join(value for name, value in fields if name in ("original-rcpt-to", "removal-recipient"))
-    addresses = dict.fromkeys(mailbox.find_all(named))
-    single = dict(fields)
-    return Report(
-        Kind.FEEDBACK,
-        tuple(RecipientReport(final_recipient=address) for address in addresses),
-        reporting_mta=(single.get("reporting-mta", "").rpartition(";")[2].strip() or None),
-        envelope_id=single.get("original-envelope-id") or None,
-        source="feedback-report",
-    )
-
-
-def _kind_of_other_mail(mail: ReturnedMail, marks: Marks) -> Kind | None:
-    """A complaint by its subject; an autoreply by RFC 3834 section 5, and by what mail programs wrote before it."""
-    headers = mail.headers
-    heading = marks.says(headers.get("subject"))
-    if "feedback" in heading:
-        return Kind.FEEDBACK
-    is_automatic = (
-        headers.get("auto-submitted").lower().startswith(("auto-replied", "auto-generated", "auto-notified"))
-        or any(name in headers for name in _AUTOREPLY_FIELDS)
-        or headers.get("precedence").lower() == "auto_reply"
-        or "autoreply" in heading | marks.says(mail.notice)
-    )
-    return Kind.AUTOREPLY if is_automatic else None
+def _may_wrap(found: Report, mail: ReturnedMail) -> bool:
+    return found.kind in (Kind.OTHER, Kind.BOUNCE) and not notice.is_reply(mail.headers.get("subject"))
 
 
 def _identified(found: Report, mail: ReturnedMail) -> Report:
@@ -187,7 +121,7 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
         or _message_id(returned.get("message-id") if returned else ""),
         own_message_id=_message_id(mail.headers.get("message-id")),
         addressees=addressees,
-        arrival=found.arrival or _date(mail.headers.get("date")),
+        date=_date(mail.headers.get("date")),
     )
 
 
@@ -228,4 +162,5 @@ def _verdict(recipient: Recipient, found: Report, rules: Ruleset, policy: Policy
         severity=policy.severity_of(judged.category) if entry.action is Action.FAILED else Severity.NONE,
         rule=judged.rule,
         runners_up=judged.runners_up,
+        at=entry.last_attempt or found.date,
     )

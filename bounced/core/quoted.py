@@ -7,9 +7,9 @@ status code or a word, or a status code that opens a line or a value. Linear in 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import dropwhile, islice, takewhile
 
-from bounced.core import status
+from bounced.core import mailbox, status
 
 MAX_TEXT = 2_000  # characters of a reply
 # A ruler of dashes or the like: what is below it is about something else.
@@ -112,3 +112,23 @@ def one_line(lines: Iterable[str]) -> str:
         if text.startswith(opening) and text.endswith(closing):
             text = text[1:-1]
     return text
+
+
+def explanation_of(address: str, notice: str) -> str:
+    """What a notice says about one recipient: from its mention to a blank line or the next recipient.
+
+    Where the mention is the address alone, what is below the blank line is about it.
+    """
+    at = notice.find(address) if address else -1
+    if at < 0:
+        return ""
+    first, *others = notice[at : at + MAX_TEXT].split("\n")
+    if not any(map(str.isalnum, first.replace(address, ""))) and others and not others[0].strip():
+        others = list(dropwhile(lambda line: not line.strip(), others))
+    said = [first, *takewhile(lambda line: line.strip() and not _begins_with_address(line), others)]
+    return " ".join(" ".join(said).split())
+
+
+def _begins_with_address(line: str) -> bool:
+    word = line.split(maxsplit=1)[0]
+    return "@" in word and mailbox.find(word) is not None

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from bounced.core import status
 from bounced.core.address import canonical
 from bounced.core.model import Action, Evidence, RecipientReport, Report
+from bounced.core.quoted import MAX_TEXT, explanation_of
+from bounced.core.returnpath import Proof
 
 # Of several fates of one address the one to believe: it got through to somebody behind it, or it failed.
 _PRECEDENCE = (Action.DELIVERED, Action.RELAYED, Action.FAILED, Action.DELAYED, Action.EXPANDED, None)
@@ -49,6 +51,36 @@ def choose(report: Report, limit: int) -> tuple[tuple[Recipient, ...], int]:
     return believed, len(left_out) + report.unread
 
 
+def proven(report: Report, proof: Proof) -> Recipient:
+    """The one recipient that a signed return path proves: it says who, the report only says why.
+
+    The address is the one, of those in the report and in the returned header, that the proof is about. When a
+    forwarder hid it, it is "~" and the proof's name for it.
+    """
+    for entry in report.recipients:
+        for address in _mailboxes(entry):
+            if proof.is_about(address):
+                return Recipient(address, entry)
+    address = next(filter(proof.is_about, filter(None, map(canonical, report.addressees))), f"~{proof.rid}")
+    if len(report.recipients) == 1:
+        return Recipient(address, report.recipients[0])
+    # Several recipients, and none that we know: that it failed can be told when all did, but not why.
+    failed = all(entry.action is Action.FAILED for entry in report.recipients)
+    return Recipient(address, RecipientReport(action=Action.FAILED if failed else None))
+
+
+def explained(chosen: tuple[Recipient, ...], notice: str) -> tuple[Recipient, ...]:
+    """Each recipient with what the notice says of it; all of it, where there is but one and it is not named."""
+    whole = " ".join(notice[: 2 * MAX_TEXT].split())[:MAX_TEXT] if len(chosen) == 1 else ""
+    told = []
+    for recipient in chosen:
+        entry = recipient.report
+        named = filter(None, (entry.final_recipient, entry.original_recipient))
+        said = next(filter(None, (explanation_of(address, notice) for address in named)), whole)
+        told.append(Recipient(recipient.address, replace(entry, explanation=said)))
+    return tuple(told)
+
+
 def evidence(recipient: RecipientReport, report: Report) -> Evidence:
     """What the recipient's category is judged by."""
     text = recipient.diagnostic or ""
@@ -65,9 +97,14 @@ def evidence(recipient: RecipientReport, report: Report) -> Evidence:
 
 
 def _address(entry: RecipientReport, by_local: Mapping[str, str]) -> str | None:
-    written = [name for name in (entry.original_recipient, entry.final_recipient) if name]
-    known = (by_local.get(name.lower()) for name in written)
-    return next(filter(None, (*map(canonical, written), *known)), None)
+    known = (by_local.get(name.lower()) for name in (entry.original_recipient, entry.final_recipient) if name)
+    return next(filter(None, (*_mailboxes(entry), *known)), None)
+
+
+def _mailboxes(entry: RecipientReport) -> list[str]:
+    """The entry's addresses, the original one first, in canonical form."""
+    written = (name for name in (entry.original_recipient, entry.final_recipient) if name)
+    return [address for address in map(canonical, written) if address is not None]
 
 
 def _stronger(one: RecipientReport, other: RecipientReport) -> RecipientReport:

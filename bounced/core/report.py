@@ -8,13 +8,14 @@ any order, continuation lines that lost their indentation, addresses without a t
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from email.utils import mktime_tz, parsedate_tz
 
-from bounced.core import mailbox, status
-from bounced.core.model import Action, RecipientReport
+from bounced.core import fields, mailbox, status
+from bounced.core.model import Action, Kind, RecipientReport, Report
+from bounced.core.returned import ReturnedMail
 
-MAX_TEXT = 524_288  # characters that are read: some 2,000 recipients; those beyond are counted
+SOURCE = "delivery-status"
 MAX_FIELD = 4_096  # characters of one value
 
 Group = dict[str, str]
@@ -46,55 +47,69 @@ _ACTIONS = (
     ("relay", Action.RELAYED),
     ("expan", Action.EXPANDED),
 )
-# field-name ":" field-body. Lenient: blanks before the colon.
-_FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*:[ \t]*(.*)")
 # mta-name-type ";" mta-name, section 2.1.2; the type is often missing, and "dns" misspelled.
 _TYPED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9-]*)\s*;\s*(.*)", re.DOTALL)
 _RECIPIENT = re.compile(r"^Final-Recipient[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _COMMENT = re.compile(r"\([^()]*\)")
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryStatus:
-    """One delivery-status part: what it says of the message, and of each recipient."""
-
-    recipients: tuple[RecipientReport, ...]
-    reporting_mta: str | None
-    envelope_id: str | None
-    arrival: int | None
-    problems: tuple[str, ...]
-    unread: int  # recipients in what lies beyond `MAX_TEXT`
-
-
-def read(text: str) -> DeliveryStatus:
-    """Read the body of a message/delivery-status or message/global-delivery-status part."""
+def read(mail: ReturnedMail) -> Report | None:
+    """The report in the delivery-status fields of `mail`; None when they name no recipient."""
+    text = mail.status or mail.fields_in_text
+    if not text:
+        return None
     problems: list[str] = []
     message: Group = {}
-    recipients: list[RecipientReport] = []
-    end = text.rfind("\n\n", 0, MAX_TEXT) if len(text) > MAX_TEXT else -1
+    entries: list[RecipientReport] = []
+    end = text.rfind("\n\n", 0, fields.MAX_TEXT) if len(text) > fields.MAX_TEXT else -1
     if end < 0:
-        end = MAX_TEXT
+        end = fields.MAX_TEXT
     for group in split_groups(text[:end]):
-        if _PER_RECIPIENT.isdisjoint(group):
-            message = {**group, **message}
-        else:
-            recipients.append(_recipient(group, problems))
-            # A group that lost the blank line before it carries the per-message fields too.
-            message = {**group, **message}
-    return DeliveryStatus(
-        recipients=tuple(recipients),
+        if not _PER_RECIPIENT.isdisjoint(group):
+            entries.append(_recipient(group, problems))
+        # A group that lost the blank line before it carries the per-message fields too.
+        message = {**group, **message}
+    named = mailbox.find_all(mail.headers.get("x-failed-recipients"))
+    if len(entries) == len(named) == 1 and not _is_mailbox(entries[0]):
+        # Exim names a file or a pipe as the final recipient of local mail, and the address in its header.
+        entries = [replace(entries[0], original_recipient=named[0])]
+    if not any(entry.final_recipient or entry.original_recipient for entry in entries):
+        return None
+    entries = _decided(entries, mail)
+    return Report(
+        kind=_kind({entry.action for entry in entries}),
+        recipients=tuple(entries),
         reporting_mta=_mta(message.get("reporting-mta")) or _mta(message.get("x-reporting-mta")),
         envelope_id=message.get("original-envelope-id") or None,
         arrival=_date(message, "arrival-date", problems),
+        source=SOURCE,
         problems=tuple(problems),
         unread=sum(1 for _ in _RECIPIENT.finditer(text, end)),
     )
 
 
+def _kind(actions: set[Action | None]) -> Kind:
+    if Action.FAILED in actions:
+        return Kind.BOUNCE
+    return Kind.DELAYED if Action.DELAYED in actions else Kind.DELIVERED
+
+
+def _decided(entries: list[RecipientReport], mail: ReturnedMail) -> list[RecipientReport]:
+    """The entries with an action each: what the fields leave open, the words for a person tell."""
+    if all(entry.action for entry in entries):
+        return entries
+    doubt = Action.DELAYED if "delayed" in mail.marks.says(mail.notice) else Action.FAILED
+    return [entry if entry.action else replace(entry, action=doubt) for entry in entries]
+
+
+def _is_mailbox(entry: RecipientReport) -> bool:
+    return any(address and "@" in address for address in (entry.original_recipient, entry.final_recipient))
+
+
 def split_groups(text: str) -> Iterator[Group]:
     """The groups of fields in `text`, in order: names in lower case, values unfolded, nothing judged."""
     group: Group = {}
-    for name, value, after_blank in fields(text):
+    for name, value, after_blank in fields.each(text):
         if group and _opens_group(group, name, after_blank=after_blank):
             yield group
             group = {}
@@ -116,26 +131,6 @@ def _opens_group(group: Group, name: str, *, after_blank: bool) -> bool:
     # A blank line inside a group: fields go on that this group does not have yet, and no address opens a new one.
     has_address = "final-recipient" in group or "original-recipient" in group
     return name in group or (has_address and name in (*_OPENERS, "reporting-mta"))
-
-
-def fields(text: str) -> Iterator[tuple[str, str, bool]]:
-    """Every field: its name in lower case, its value unfolded, whether a blank line stands before it."""
-    name, lines, after_blank, blank = "", [""], False, False
-    for line in text.split("\n"):
-        if not line.strip():
-            blank = True
-            continue
-        match = None if line[0] in " \t" else _FIELD.match(line)
-        if match:
-            if name:
-                yield name, " ".join(lines), after_blank
-            name, lines, after_blank = match[1].lower(), [match[2].strip()], blank
-        elif name and not blank:
-            # Folded, or a line of the diagnostic that lost its indentation.
-            lines.append(line.strip())
-        blank = False
-    if name:
-        yield name, " ".join(lines), after_blank
 
 
 def _recipient(group: Group, problems: list[str]) -> RecipientReport:

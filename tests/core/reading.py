@@ -1,6 +1,7 @@
 """What the tests of the reader share: its data, and delivery-status reports made to measure."""
 
 from pathlib import Path
+from typing import Any
 
 from bounced import knowledge
 from bounced.core import pipeline
@@ -17,7 +18,7 @@ RETURNED = "From: news@example.com\nTo: jane@example.org\nMessage-ID: <letter@ap
 GROUP = "Final-Recipient: rfc822; jane@example.org\nAction: failed\nStatus: 5.1.1\n"
 
 
-def read(raw: str | bytes, **options: int) -> Reading:
+def read(raw: str | bytes, **options: Any) -> Reading:
     return pipeline.read(raw.encode() if isinstance(raw, str) else raw, KNOWN, POLICY, **options)
 
 

@@ -10,7 +10,9 @@ ADVICE = advice.read(files("bounced.core").joinpath("categories.toml").read_text
 
 def test_every_category_has_a_sentence_of_advice():
     assert set(ADVICE) == set(Category)
-    assert [category for category, one in ADVICE.items() if not (one.meaning and one.advice.endswith("."))] == []
+    assert [
+        category for category, one in ADVICE.items() if not (one.meaning and one.advice.endswith("."))
+    ] == []
 
 
 def test_who_has_to_act_is_one_of_the_parties():

@@ -3,7 +3,7 @@
 import pytest
 
 from bounced.core import message
-from bounced.core.message import ReturnedMail
+from bounced.core.returned import ReturnedMail
 from tests.core.reading import GROUP, KNOWN, MESSAGES, RETURNED, dsn, names, read
 
 

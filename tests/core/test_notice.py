@@ -15,8 +15,8 @@ import pytest
 
 from bounced.core import marks, pipeline, ruleset
 from bounced.core.model import Kind, Reading
-from bounced.core.notice import explanation_of
 from bounced.core.policy import Policy
+from bounced.core.quoted import explanation_of
 
 HERE = Path(__file__).parent / "notices"
 MARKS = marks.load(files("bounced.core").joinpath("notices.toml").read_text("utf-8"))

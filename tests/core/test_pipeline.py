@@ -82,8 +82,13 @@ def test_the_identity_of_the_message_that_came_back(raw, identity):
         ("Sun, 22 Nov 99999999 04:00:00 +0000", None),
     ],
 )
-def test_without_an_arrival_date_the_report_s_own_date_counts(date, arrival):
-    assert read(dsn(GROUP, headers=f"Date: {date}\n")).report.arrival == arrival
+def test_a_bounce_happened_when_the_report_was_written(date, arrival):
+    assert read(dsn(GROUP, headers=f"Date: {date}\n")).verdicts[0].at == arrival
+
+
+def test_a_bounce_happened_at_the_last_attempt_where_that_is_told():
+    fields = GROUP + "Last-Attempt-Date: Sun, 22 Nov 2026 04:10:00 +0000\n"
+    assert read(dsn(fields, headers="Date: Sun, 22 Nov 2026 05:00:00 +0000\n")).verdicts[0].at == 1795320600
 
 
 def test_each_recipient_is_explained_by_its_own_lines():

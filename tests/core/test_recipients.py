@@ -4,6 +4,7 @@ import pytest
 
 from bounced.core import recipients
 from bounced.core.model import Action, Kind, RecipientReport, Report
+from tests.core.reading import GROUP, dsn, read
 
 
 def chosen(*entries: RecipientReport, to: tuple[str, ...] = (), limit: int = 100, unread: int = 0):
@@ -74,3 +75,17 @@ def test_evidence_carries_what_a_category_is_judged_by():
         entry("a@example.org", explanation="refused after DATA"), Report(Kind.BOUNCE)
     )
     assert (silent.reply_code, silent.command) == (None, "DATA")
+
+
+@pytest.mark.parametrize(
+    ("notice", "explanation"),
+    [
+        ("<jane@example.org>: no such user\n\nRegards\n", "jane@example.org>: no such user"),
+        ("<jane@example.org>\n\nTranscript: no such user\n", "jane@example.org> Transcript: no such user"),
+        ("jane@example.org: full\njohn@example.org: unknown\n", "jane@example.org: full"),
+        ("It failed.\nFor good.\n", "It failed. For good."),
+    ],
+)
+def test_a_recipient_is_explained_by_the_notice(notice, explanation):
+    (entry,) = read(dsn(GROUP, notice=notice)).report.recipients
+    assert entry.explanation == explanation

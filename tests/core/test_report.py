@@ -5,9 +5,17 @@ import quopri
 
 import pytest
 
-from bounced.core import report
+from bounced.core import fields, report
+from bounced.core.mime import Headers
 from bounced.core.model import Action, Kind
-from tests.core.reading import GROUP, MESSAGES, dsn, names, read, status_report
+from bounced.core.returned import ReturnedMail
+from tests.core.reading import GROUP, KNOWN, MESSAGES, dsn, names, read, status_report
+
+
+def report_of(fields):
+    """What the stage makes of a delivery-status part with these fields."""
+    return report.read(ReturnedMail(Headers(b""), (), fields, KNOWN.marks))
+
 
 WHOLE = """\
 Reporting-MTA: dns; relay.example.net
@@ -30,7 +38,7 @@ X-Supplementary-Info: <mx.example.org #5.1.1 smtp;550 Nobody>
 
 
 def test_every_field_that_means_something_is_read():
-    status = report.read(WHOLE)
+    status = report_of(WHOLE)
     (entry,) = status.recipients
     assert status.reporting_mta == "relay.example.net"
     assert status.envelope_id == "QQ314159"
@@ -48,6 +56,17 @@ def test_every_field_that_means_something_is_read():
     assert status.unread == 0
 
 
+def test_fields_without_a_recipient_are_no_report():
+    assert report_of(HEAD) is None
+    assert report_of(HEAD + "\nFinal-Recipient: rfc822; \nAction: failed\n") is None
+
+
+def test_the_action_is_believed_against_the_words_beside_it():
+    fields = "Final-Recipient: rfc822; jane@example.org\nAction: delayed\nStatus: 4.4.7\n"
+    notice = "jane@example.org: Envelope expired\n"  # OpenSMTPD up to 6.8 calls its last failure a delay
+    assert read(dsn(fields, notice=notice)).report.kind is Kind.DELAYED
+
+
 @pytest.mark.parametrize(
     ("field", "action"),
     [
@@ -60,19 +79,19 @@ def test_every_field_that_means_something_is_read():
         ("delivered", Action.DELIVERED),
         ("relayed", Action.RELAYED),
         ("expanded (to a list)", Action.EXPANDED),
-        ("exploded", None),
+        ("exploded", Action.FAILED),  # unknown, and the notice does not say that it is a delay
     ],
 )
 def test_action(field, action):
-    (entry,) = report.read(f"Final-Recipient: rfc822; a@example.org\nAction: {field}\n").recipients
+    (entry,) = report_of(f"Final-Recipient: rfc822; a@example.org\nAction: {field}\n").recipients
     assert entry.action is action
 
 
 @pytest.mark.parametrize(
-    ("code", "action"), [("5.1.1", Action.FAILED), ("2.0.0", Action.DELIVERED), ("4.4.7", None)]
+    ("code", "action"), [("5.1.1", Action.FAILED), ("2.0.0", Action.DELIVERED), ("4.4.7", Action.FAILED)]
 )
 def test_the_class_of_the_status_stands_in_for_a_missing_action(code, action):
-    (entry,) = report.read(f"Final-Recipient: rfc822; a@example.org\nStatus: {code}\n").recipients
+    (entry,) = report_of(f"Final-Recipient: rfc822; a@example.org\nStatus: {code}\n").recipients
     assert entry.action is action
 
 
@@ -92,11 +111,10 @@ def test_the_class_of_the_status_stands_in_for_a_missing_action(code, action):
         ("utf-8; j\\x{D800}@example.org", "j\ufffd@example.org"),
         ("x400; /S=jane/ADMD=x/", "/S=jane/ADMD=x/"),
         ("unknown; jane", "jane"),
-        ("rfc822; ", None),
     ],
 )
 def test_address_types(written, address):
-    (entry,) = report.read(f"Final-Recipient: {written}\nAction: failed\n").recipients
+    (entry,) = report_of(f"Final-Recipient: {written}\nAction: failed\n").recipients
     assert entry.final_recipient == address
 
 
@@ -158,14 +176,12 @@ def test_line_ends(line_end):
 
 
 def test_a_diagnostic_that_lost_its_indentation():
-    status = report.read(f"{GROUP}Diagnostic-Code: smtp; 550 5.1.1 Nobody\nof that name\n")
+    status = report_of(f"{GROUP}Diagnostic-Code: smtp; 550 5.1.1 Nobody\nof that name\n")
     assert status.recipients[0].diagnostic == "550 5.1.1 Nobody of that name"
 
 
 def test_of_a_field_that_stands_twice_the_longer_counts():
-    status = report.read(
-        f"{GROUP}Diagnostic-Code: smtp; 550\nDiagnostic-Code: smtp; 550 Nobody\nRemote-MTA:\n"
-    )
+    status = report_of(f"{GROUP}Diagnostic-Code: smtp; 550\nDiagnostic-Code: smtp; 550 Nobody\nRemote-MTA:\n")
     assert status.recipients[0].diagnostic == "550 Nobody"
     assert status.recipients[0].remote_mta is None
 
@@ -227,14 +243,12 @@ def test_a_bad_field_costs_only_itself(fields, problem):
 
 
 def test_a_status_in_words_is_still_found():
-    (entry,) = report.read(
-        "Final-Recipient: rfc822; a@example.org\nStatus: error 5.1.1 (unknown)\n"
-    ).recipients
+    (entry,) = report_of("Final-Recipient: rfc822; a@example.org\nStatus: error 5.1.1 (unknown)\n").recipients
     assert entry.status == "5.1.1"
 
 
 def test_the_address_may_stand_in_an_extension():
-    (entry,) = report.read(
+    (entry,) = report_of(
         "Final-Recipient: x400; /S=jane/\nX-Actual-Recipient: rfc822; jane@example.org\nAction: failed\n"
     ).recipients
     assert entry.final_recipient == "jane@example.org"
@@ -251,14 +265,12 @@ def test_the_address_may_stand_in_an_extension():
     ],
 )
 def test_remote_mta(field, host):
-    assert report.read(f"{GROUP}Remote-MTA: {field}\n").recipients[0].remote_mta == host
+    assert report_of(f"{GROUP}Remote-MTA: {field}\n").recipients[0].remote_mta == host
 
 
 def test_what_lies_beyond_a_very_long_report_is_counted():
     group = "Final-Recipient: rfc822; u{}@example.org\nAction: failed\nStatus: 5.1.1\n"
     text = HEAD + "\n" + "\n".join(map(group.format, range(20_000)))
-    status = report.read(text)
-    assert len(text) > report.MAX_TEXT
+    status = report_of(text)
+    assert len(text) > fields.MAX_TEXT
     assert len(status.recipients) + status.unread == 20_000
-    one_group = report.read(HEAD + "X: y\n" * report.MAX_TEXT + GROUP)
-    assert one_group.unread == 1

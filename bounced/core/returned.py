@@ -1,0 +1,77 @@
+"""A returned mail, taken apart: what is for a person, what is for a program, what was returned.
+
+Made by the stage `message`, read by the stages after it. What takes work is done when somebody asks for it.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from textwrap import dedent
+
+from bounced.core.marks import Marks
+from bounced.core.mime import Headers, Part, parse
+
+_FEEDBACK_IN_TEXT = re.compile(r"^Feedback-Type[ \t]*:", re.MULTILINE | re.IGNORECASE)
+# Delivery-status fields that stand in plain text: forwarded by a mail reader, or by servers that know no MIME.
+_FIELDS_IN_TEXT = re.compile(r"^[ \t>]*(?:Final|Original)-Recipient[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_REPORTING_IN_TEXT = re.compile(r"^[ \t>]*Reporting-MTA[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_QUOTED = re.compile(r"^(?:[ \t]*>)+ ?", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ReturnedMail:
+    """The parts of one mail by what they are for: `texts` in order, `status` all delivery-status fields."""
+
+    headers: Headers
+    texts: tuple[Part, ...]
+    status: str
+    marks: Marks
+    _feedback: str | None = None
+    _inner: Part | None = None
+    _returned: Headers | None = None
+
+    @cached_property
+    def _cut(self) -> tuple[str, str]:
+        text = "\n\n".join(part.text for part in self.texts)
+        if len(_QUOTED.findall(text)) * 2 > text.count("\n"):
+            text = _QUOTED.sub("", text)  # forwarded by a person, who quoted all of it
+        return self.marks.cut(text)
+
+    @cached_property
+    def feedback(self) -> str | None:
+        """The fields of an abuse complaint, RFC 5965 section 2, from a part of their own or in the notice."""
+        if self._feedback is None and not self.status and _FEEDBACK_IN_TEXT.search(self.notice):
+            return self.notice
+        return self._feedback
+
+    @property
+    def notice(self) -> str:
+        """What a person reads, up to where a copy of the returned message begins."""
+        return self._cut[0]
+
+    @cached_property
+    def returned(self) -> Headers | None:
+        """The header of the returned message, from a part of its own or from below the notice."""
+        if self._returned is not None:
+            return self._returned
+        return self.inner.headers if self.inner is not None and self.inner.headers else None
+
+    @cached_property
+    def inner(self) -> Part | None:
+        """The first message inside: a part of its own, else what is copied below the notice."""
+        if self._inner is not None:
+            return self._inner
+        copy = dedent(self._cut[1]).lstrip("\n>")
+        return parse(copy.encode("utf-8", "replace")) if copy else None
+
+    @cached_property
+    def fields_in_text(self) -> str | None:
+        """Delivery-status fields that stand in the notice."""
+        first = _FIELDS_IN_TEXT.search(self.notice)
+        if first is None:
+            return None
+        reporting = _REPORTING_IN_TEXT.search(self.notice)
+        start = min(first.start(), reporting.start()) if reporting else first.start()
+        # A field may stand before the address of its group: take the paragraph's beginning.
+        start = self.notice.rfind("\n\n", 0, start) + 1
+        return self.notice[start:]
