@@ -37,7 +37,7 @@ TIMEOUT = 5.0  # seconds
 VALID = timedelta(days=30)  # how long a return path holds: longer than any server tries
 FOR_EVER = 253402300799  # 9999-12-31: for a key that holds no time, set by another hand
 
-_EPOCH = date(1970, 1, 1)
+EPOCH = date(1970, 1, 1)
 _MID = string.ascii_lowercase + string.digits
 
 
@@ -191,7 +191,7 @@ def sign(
 
 def day_of(day: date) -> int:
     """The number of a day since 1970, as a return path holds it."""
-    return (day - _EPOCH).days
+    return (day - EPOCH).days
 
 
 def _canonical(written: str) -> str:

@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
+from redis import Redis
 
+from bounced.core.model import Severity
 from tests.redis_server import BINARIES, RedisServer
 
 from .exim import Exim
+from .fates import Stage
 from .postfix import Postfix
+from .rig import run
 from .server import Surroundings
+from .sink import Sink
 
 ALONE = Surroundings("127.0.0.1", {"nowhere.example": ("127.0.0.1", 9)})  # nothing is ever sent on
 JANE, OBRIEN, JOE = "jane@example.org", "o'brien@example.org", "joe@example.org"
@@ -125,10 +130,25 @@ def own_valkey(tmp_path):
 )
 def test_while_the_store_is_down_mail_waits(server, own_valkey):
     server.url = own_valkey.url
-    with server(ALONE) as running:
-        with smtplib.SMTP("127.0.0.1", running.port, timeout=30) as client:
-            client.ehlo("client.example")
-            client.mail("news@bounces.example.com")
-            assert client.rcpt(JOE)[0] == 250, running.log_text()
-            own_valkey.kill()
-            assert client.rcpt(JOE)[0] in {450, 451}, running.log_text()
+    with server(ALONE) as running, smtplib.SMTP("127.0.0.1", running.port, timeout=30) as client:
+        client.ehlo("client.example")
+        client.mail("news@bounces.example.com")
+        assert client.rcpt(JOE)[0] == 250, running.log_text()
+        own_valkey.kill()
+        assert client.rcpt(JOE)[0] in {450, 451}, running.log_text()
+
+
+@pytest.mark.mta("postfix")
+def test_the_log_of_postfix_tells_what_its_reports_tell(valkey):
+    with Sink() as sink:
+        log = run(Postfix, [sink])
+    command = [sys.executable, "-m", "bounced", "follow", f"--set=redis.url={valkey}", "--bounces", "-"]
+    subprocess.run(command, input=log, text=True, check=True, capture_output=True, timeout=60)
+    with Redis.from_url(valkey, decode_responses=True) as store:
+        for fate in Postfix.fates():
+            if fate.stage not in {Stage.RCPT, Stage.DATA} or fate.actions != {"failed"}:
+                continue  # what expires is a report's only: the log says no cause again
+            record = store.hgetall(f"bounced:addr:{fate.address('postfix')}")
+            assert record["category"] == fate.category, fate
+            assert store.exists(f"bounced:hard:{fate.address('postfix')}") == (fate.severity is Severity.HARD)
+        assert not store.exists("bounced:addr:success@postfix.example")
