@@ -33,9 +33,10 @@ class ReturnedMail:
     @cached_property
     def _cut(self) -> tuple[str, str]:
         text = "\n\n".join(part.text for part in self.texts)
-        if len(_QUOTED.findall(text)) * 2 > text.count("\n"):
+        if text.count("\n>") * 2 > text.count("\n"):
             text = _QUOTED.sub("", text)  # forwarded by a person, who quoted all of it
-        return self.marks.cut(text)
+        # What has been returned in a part of its own is not copied below the notice too.
+        return (text, "") if self.status and self._returned is not None else self.marks.cut(text)
 
     @cached_property
     def feedback(self) -> str | None:
