@@ -55,7 +55,13 @@ class Reader:
         if len(content) > LARGE:
             return await self._read_elsewhere(content, proof)
         try:
-            return _read(content, self._knowledge, self._policy, self._max_recipients, proof)
+            return pipeline.read(
+                content,
+                self._knowledge,
+                self._policy,
+                max_recipients=self._max_recipients,
+                proof=proof,
+            )
         except Exception as error:  # the same mail would fail the same way for ever
             raise ReaderFailed from error
 
@@ -99,9 +105,12 @@ class Reader:
 
 
 async def _start() -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bounced.reader", stdin=PIPE, stdout=PIPE, limit=1024**2
-    )
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bounced.reader", stdin=PIPE, stdout=PIPE, limit=1024**2
+        )
+    except OSError as error:  # not the mail's fault: it may come again
+        raise RuntimeError("a reading process does not start") from error
 
 
 async def _ask(process: Process, request: bytes) -> object:
@@ -120,13 +129,6 @@ def _kill(process: Process) -> None:
         process.kill()
 
 
-def _read(
-    content: bytes, known: Knowledge, policy: Policy, max_recipients: int, proof: Proof | None
-) -> Reading:
-    more = {} if proof is None else {"proof": proof}
-    return pipeline.read(content, known, policy, max_recipients=max_recipients, **more)
-
-
 def main(requests: BinaryIO, answers: BinaryIO) -> None:
     """Be such a process, until there are no more requests."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the daemon, which ends us in its time
@@ -136,7 +138,7 @@ def main(requests: BinaryIO, answers: BinaryIO) -> None:
         content, policy, max_recipients, proof = pickle.loads(requests.read(*struct.unpack("!I", head)))  # noqa: S301
         answer: object
         try:
-            answer = _read(content, known, policy, max_recipients, proof)
+            answer = pipeline.read(content, known, policy, max_recipients=max_recipients, proof=proof)
         except Exception as error:  # noqa: BLE001 - the daemon logs it
             answer = f"{type(error).__name__}: {error}"
         encoded = pickle.dumps(answer)

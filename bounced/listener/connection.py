@@ -3,8 +3,7 @@
 A subclass of aiosmtpd's SMTP, of which it keeps opening, ending, the timer and the task that serves. Its command
 loop, its commands and its constructor are replaced (here and in session.py): they reflect over the class for
 every connection, keep a line without end in memory, echo what they were sent, and answer a fault of ours with
-500, which loses the report. Its STARTTLS swaps private attributes of asyncio; ours is asyncio's own,
-StreamWriter.start_tls.
+500, which loses the report. Its STARTTLS swaps private attributes of asyncio; ours is loop.start_tls.
 """
 
 import asyncio
@@ -82,7 +81,8 @@ class Connection(SMTP):
 
     def eof_received(self) -> bool | None:
         """Let a peer that has closed its half still read our reply; aiosmtpd would cancel the commit here."""
-        return asyncio.StreamReaderProtocol.eof_received(self)
+        asyncio.StreamReaderProtocol.eof_received(self)
+        return not self._is_tls  # TLS has no half
 
     async def handle_exception(self, error: Exception) -> str:
         """Never called: the commands are ours."""
@@ -117,16 +117,23 @@ class Connection(SMTP):
         What the peer sent in clear behind its STARTTLS is forgotten: RFC 3207 section 4.2, CVE-2011-0411.
         Nothing can slip in later: the transport does not read again before TLS reads from it.
         """
-        cast("asyncio.Transport", self._writer.transport).pause_reading()
+        in_clear = cast("asyncio.Transport", self.transport)
+        in_clear.pause_reading()
         self._incoming.forget()
         self._writer.write(go_ahead)
-        self._is_ours = True  # start_tls has a time limit of its own
+        self._is_ours = True  # the handshake has a time limit of its own
         try:
-            await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE)
+            # Not StreamWriter.start_tls, which breaks when there is no transport left after the handshake.
+            transport = await self.loop.start_tls(
+                in_clear, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE
+            )
         finally:
             self._is_ours = False
-        self.transport = cast("asyncio.Transport", self._writer.transport)
-        self._incoming.move_to(self.transport)
+        if transport is None:
+            raise ConnectionResetError("the peer left during the handshake")
+        self.transport = transport
+        self._incoming.move_to(transport)
+        self._writer = asyncio.StreamWriter(transport, self, self._incoming, self.loop)
         self._is_tls = True
 
     # Deadlines

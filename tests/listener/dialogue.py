@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
@@ -44,8 +45,8 @@ class Server:
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 
-    def connect(self, *, greet: bool = True) -> "Peer":
-        peer = Peer(self.port)
+    def connect(self, *, greet: bool = True, source: str = "127.0.0.1") -> "Peer":
+        peer = Peer(self.port, source)
         if greet:
             assert peer.reply().startswith("220 mx.example.com ")
             assert peer.ask("EHLO peer.example").startswith("250-mx.example.com")
@@ -55,8 +56,8 @@ class Server:
 class Peer:
     """The other side of one connection."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0))
         self._file = self.socket.makefile("rb")
 
     def __enter__(self) -> Self:
@@ -82,6 +83,15 @@ class Peer:
         """Send a command; return the reply."""
         self.send((command.encode() if isinstance(command, str) else command) + b"\r\n")
         return self.reply()
+
+    def start_tls(self) -> None:
+        """Ask for TLS and go on with it; the certificate is not what is tested."""
+        assert self.ask("STARTTLS").startswith("220 ")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._file.close()
+        self.socket = context.wrap_socket(self.socket)
+        self._file = self.socket.makefile("rb")
 
     def start_data(self, recipient: str = "bounces@b.example") -> None:
         assert self.ask("MAIL FROM:<>").startswith("250 ")

@@ -78,12 +78,6 @@ def test_draining_does_not_wait_for_ever():
         assert peer.is_closed()
 
 
-def test_silence_ends_the_session():
-    with listening(idle=1) as server, server.connect() as peer:
-        assert peer.reply().startswith("421 4.4.2")
-        assert peer.is_closed()
-
-
 def test_the_constructor_sets_what_the_inherited_methods_of_aiosmtpd_read():
     async def attributes(make: Callable[[], object]) -> set[str]:
         return set(vars(make()))

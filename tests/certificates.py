@@ -1,0 +1,16 @@
+"""Certificates that a test makes for itself, with the openssl command."""
+
+import subprocess
+from pathlib import Path
+
+
+def make(directory: Path, name: str = "mx.example.com") -> tuple[Path, Path]:
+    """Write a certificate that is valid for a day, signed by itself, and its key; return both files."""
+    certificate, key = directory / "tls.pem", directory / "tls.key"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1"
+    subprocess.run(
+        [*command.split(), "-subj", f"/CN={name}", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key

@@ -1,0 +1,78 @@
+"""LMTP, and sockets other than a TCP port on IPv4."""
+
+import smtplib
+import socket
+
+import pytest
+
+from bounced.listener import activation
+from bounced.settings import Endpoint
+from tests.listener.dialogue import listening
+
+MESSAGE = "Subject: x\r\n\r\nhello\r\n"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "lmtp"
+
+
+def test_each_recipient_gets_a_reply(path):
+    with listening(domains=["b.example"], message_size=1000) as server:
+        assert server.run(server.listener.listen(Endpoint(str(path), 0), lmtp=True)) == (str(path), 0)
+        assert path.stat().st_mode & 0o777 == 0o660
+        with smtplib.LMTP(str(path)) as client:
+            assert client.ehlo("relay.example")[0] == 250  # LHLO, in smtplib's LMTP
+            assert client.esmtp_features.keys() >= {"pipelining", "enhancedstatuscodes", "size"}
+            for command in ("MAIL FROM:<>", "RCPT TO:<a@b.example>", "RCPT TO:<b@b.example>"):
+                assert client.docmd(command)[0] == 250
+            assert client.docmd("RCPT TO:<a@elsewhere.example>")[0] == 550
+            assert client.data(MESSAGE)[0] == 250
+            assert client.getreply()[0] == 250
+            for command in ("MAIL FROM:<>", "RCPT TO:<a@b.example>", "RCPT TO:<b@b.example>"):
+                client.docmd(command)
+            assert client.data("x" * 2000)[0] == 552
+            assert client.getreply()[0] == 552
+            assert client.docmd("EHLO", "relay.example")[0] == 500
+            assert client.quit()[0] == 221
+        assert [arrival.recipients for arrival in server.arrivals] == [("a@b.example", "b@b.example")]
+        assert server.arrivals[0].peer == "local"
+    assert not path.exists()
+
+
+def test_smtp_knows_no_lhlo():
+    with listening() as server, server.connect() as peer:
+        assert peer.ask("LHLO x").startswith("500 ")
+
+
+def test_ipv6():
+    with listening() as server:
+        port = server.run(server.listener.listen(Endpoint("::1", 0))).port
+        with smtplib.SMTP("::1", port) as client:
+            client.sendmail("", "a@b.example", MESSAGE)
+        assert server.arrivals[0].peer.startswith("[::1]:")
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_a_socket_that_systemd_opened_is_used(path, family):
+    with listening() as server:
+        passed = socket.socket(family)  # the listener's to close
+        passed.bind(str(path) if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        passed.listen()
+        endpoint = server.run(server.listener.adopt(passed, lmtp=family == socket.AF_UNIX))
+        client = (
+            smtplib.LMTP(endpoint.host)
+            if family == socket.AF_UNIX
+            else smtplib.SMTP(endpoint.host, endpoint.port)
+        )
+        with client:
+            client.sendmail("", "a@b.example", MESSAGE)
+        assert len(server.arrivals) == 1
+
+
+@pytest.mark.parametrize("environment", [{}, {"LISTEN_PID": "1", "LISTEN_FDS": "2"}])
+def test_sockets_for_another_process_are_left_alone(monkeypatch, environment):
+    monkeypatch.delenv("LISTEN_PID", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert activation.inherited() == []

@@ -1,0 +1,118 @@
+"""STARTTLS: what it protects, what it forgets, and certificates that change."""
+
+import ssl
+
+import pytest
+
+from bounced.listener import connection
+from bounced.listener.tls import Certificate
+from tests import certificates
+from tests.listener.dialogue import listening
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    return Certificate(*certificates.make(tmp_path))
+
+
+def test_mail_over_tls_arrives(certificate):
+    message = b"line of the message\r\n" * 100_000
+    with listening(terms={"certificate": certificate}) as server, server.connect() as peer:
+        assert "250-STARTTLS" in peer.ask("EHLO x").split("\n")
+        peer.start_tls()
+        assert peer.socket.version() in ("TLSv1.2", "TLSv1.3")
+        assert peer.ask("MAIL FROM:<>").startswith("503 ")  # nothing is known of what was said in clear
+        assert "STARTTLS" not in peer.ask("EHLO x")
+        for _ in range(2):
+            peer.start_data()
+            peer.send(message)
+            assert peer.ask(b".").startswith("250 ")
+        assert peer.ask("QUIT").startswith("221 ")
+        assert peer.is_closed()
+    assert [arrival.content for arrival in server.arrivals] == [message] * 2
+
+
+def test_what_was_sent_in_clear_behind_starttls_is_not_obeyed(certificate):
+    with listening(terms={"certificate": certificate}) as server, server.connect() as peer:
+        peer.send(b"STARTTLS\r\nEHLO injected\r\nMAIL FROM:<injected@example.org>\r\n")
+        assert peer.reply().startswith("220 ")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with context.wrap_socket(peer.socket) as secure:
+            secure.sendall(b"NOOP\r\n")
+            assert secure.recv(1000) == b"250 2.0.0 OK\r\n"
+            secure.sendall(b"RCPT TO:<b@b.example>\r\n")
+            assert secure.recv(1000).startswith(b"503 ")
+
+
+def test_a_handshake_that_stalls_or_fails_ends_the_session_and_no_other(certificate, monkeypatch):
+    monkeypatch.setattr(connection, "HANDSHAKE", 1.0)
+    with listening(terms={"certificate": certificate}) as server, server.connect() as other:
+        with server.connect() as stalls:
+            assert stalls.ask("STARTTLS").startswith("220 ")
+            assert stalls.socket.recv(100) == b""
+        with server.connect() as fails:
+            assert fails.ask("STARTTLS").startswith("220 ")
+            fails.send(b"this is no handshake\r\n" * 10)
+            assert fails.is_closed()
+        assert other.ask("NOOP").startswith("250 ")
+
+
+def test_old_versions_of_tls_are_refused(certificate):
+    with listening(terms={"certificate": certificate}) as server, server.connect() as peer:
+        assert peer.ask("STARTTLS").startswith("220 ")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            context.wrap_socket(peer.socket)
+
+
+def test_without_tls_nothing_is_taken_where_it_is_required(certificate):
+    with (
+        listening(terms={"certificate": certificate, "requires_tls": True}) as server,
+        server.connect() as peer,
+    ):
+        assert peer.ask("MAIL FROM:<>") == "530 5.7.0 STARTTLS first"
+        peer.start_tls()
+        peer.ask("EHLO x")
+        peer.start_data()
+        assert peer.ask(b"x\r\n.").startswith("250 ")
+
+
+def test_starttls_without_a_certificate_or_twice_or_with_an_argument(certificate):
+    with listening() as server, server.connect() as peer:
+        assert "STARTTLS" not in peer.ask("EHLO x")
+        assert peer.ask("STARTTLS").startswith("503 ")
+    with listening(terms={"certificate": certificate}) as server, server.connect() as peer:
+        assert peer.ask("STARTTLS now").startswith("501 ")
+        peer.start_tls()
+        assert peer.ask("STARTTLS").startswith("503 ")
+
+
+def subject(server) -> str:
+    with server.connect() as peer:
+        peer.start_tls()
+        der = peer.socket.getpeercert(binary_form=True)
+    return "new.example.com" if b"new.example.com" in der else "old"
+
+
+def test_a_renewed_certificate_is_used_and_a_broken_one_is_not(tmp_path):
+    certificate = Certificate(*certificates.make(tmp_path))
+    with listening(terms={"certificate": certificate}) as server:
+        assert subject(server) == "old"
+        (tmp_path / "tls.pem").write_text("half a file")
+        assert subject(server) == "old"
+        certificates.make(tmp_path, "new.example.com")
+        assert subject(server) == "new.example.com"
+        (tmp_path / "tls.key").unlink()
+        assert subject(server) == "new.example.com"
+
+
+def test_a_certificate_that_cannot_be_used_is_told_at_once(tmp_path):
+    files = certificates.make(tmp_path)
+    files[1].write_text("no key")
+    with pytest.raises(OSError, match=r"PEM|SSL"):
+        Certificate(*files)
