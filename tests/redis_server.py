@@ -25,13 +25,18 @@ def wait_for(what, seconds=10.0) -> None:
         time.sleep(0.01)
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class RedisServer:
     def __init__(self, executable: str, directory: Path, **settings: str) -> None:
         self.directory = directory
         self.name = Path(executable).name
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         options = {"bind": "127.0.0.1", "dir": str(directory), "save": "", "appendonly": "no", **settings}
         self.command = [executable, "--port", str(self.port), "--logfile", str(directory / "log")]
         self.command += [part for name, value in options.items() for part in (f"--{name}", value)]

@@ -52,6 +52,8 @@ class Server:
 
         durable: a reply means that the writes are confirmed as redis.durability says.
         """
+        if self._topology.may_be_wrong:
+            self._look_again()
         replies: list[Any] = [None] * len(commands)
         pending: dict[int, Node | None] = dict.fromkeys(range(len(commands)))  # the node that is to be asked
         for _ in range(REDIRECTIONS + 1):

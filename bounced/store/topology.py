@@ -24,6 +24,9 @@ ASK_SECONDS = 0.5  # for one Sentinel: two of three may be gone
 class Topology(Protocol):
     """Where the keys are."""
 
+    # Whether to look again though all is well: the server would not say that it is the wrong one.
+    may_be_wrong: bool
+
     def nodes(self) -> Collection[Node]:
         """Return the servers that hold keys, as far as known."""
 
@@ -60,6 +63,8 @@ def topology(connecting: Connecting, on_loss: Callable[[], None]) -> Topology:
 class Single:
     """All keys are on one server."""
 
+    may_be_wrong = False
+
     def __init__(self, connecting: Connecting, make: Callable[[Address], Node]) -> None:
         self._place = connecting.place
         self._make = make
@@ -92,7 +97,13 @@ class Single:
 
 
 class Sentinels(Single):
-    """All keys are on the server that the Sentinels call the primary."""
+    """All keys are on the server that the Sentinels call the primary.
+
+    They may have made another one the primary while the old one still takes writes, all of which it forgets as
+    soon as it is told: so they are asked once a second while there is work.
+    """
+
+    may_be_wrong = True
 
     def __init__(self, connecting: Connecting, make: Callable[[Address], Node]) -> None:
         self._connecting = connecting
@@ -139,6 +150,8 @@ class Sentinels(Single):
 
 class Cluster:
     """Keys are spread over nodes by their slot."""
+
+    may_be_wrong = False
 
     def __init__(self, connecting: Connecting, make: Callable[[Address], Node]) -> None:
         self._seeds = connecting.place.addresses
