@@ -26,9 +26,9 @@ class Barrier:
     needed: int  # copies
 
     def call(self, deadline: float) -> tuple[str | int, ...]:
-        """Return the command, to be given up at this loop time."""
+        """Return the command, to be given up soon enough before this loop time to be told."""
         left = deadline - asyncio.get_running_loop().time()
-        return (*self.command, max(1, int(left * 1000)))  # 0 would be for ever
+        return (*self.command, max(1, int(left * 800)))  # milliseconds; 0 would be for ever
 
     def shortfall(self, reply: Any) -> str:  # noqa: ANN401 - what the server says
         """Return why the writes cannot be confirmed; "": they are."""
