@@ -289,7 +289,7 @@ def test_always_is_confirmed_only_where_it_is_done(own_server, fsync):
 
 
 def test_too_few_replicas_are_not_enough(own_server, monkeypatch):
-    monkeypatch.setattr("bounced.store.commit.COMMIT_SECONDS", 0.5)
+    monkeypatch.setattr("bounced.store.commit.COMMIT_SECONDS", 1.5)
 
     async def scenario() -> str:
         store = await opened(own_server.url, durability=Durability.WAIT_REPLICAS)
