@@ -20,9 +20,15 @@ START = 20.0
 class Daemon:
     """Start it with `with`; settings are "key=value"."""
 
-    def __init__(self, state_dir: Path, *settings: str, listen: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self, state_dir: Path, *settings: str, listen: str = "127.0.0.1:0", config: Path | None = None
+    ) -> None:
+        """Without `config` no file is read; `listen` does not go with it."""
         self.state_dir = state_dir
-        self.settings = (f"state_dir={state_dir}", f"smtp.listen={listen}", *settings)
+        self.settings = (f"state_dir={state_dir}", *settings)
+        if config is None:
+            self.settings += (f"smtp.listen={listen}",)
+        self.config = ["--config", str(config)] if config else []
         self.log: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
@@ -65,7 +71,7 @@ class Daemon:
     @property
     def options(self) -> list[str]:
         """What makes another command use the same store."""
-        return [word for setting in self.settings for word in ("--set", setting)]
+        return [*self.config, *(word for setting in self.settings for word in ("--set", setting))]
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -84,14 +84,15 @@ class Peer:
         self.send((command.encode() if isinstance(command, str) else command) + b"\r\n")
         return self.reply()
 
-    def start_tls(self) -> None:
+    def start_tls(self) -> ssl.SSLSocket:
         """Ask for TLS and go on with it; the certificate is not what is tested."""
         assert self.ask("STARTTLS").startswith("220 ")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self._file.close()
-        self.socket = context.wrap_socket(self.socket)
-        self._file = self.socket.makefile("rb")
+        secure = context.wrap_socket(self.socket)
+        self.socket, self._file = secure, secure.makefile("rb")
+        return secure
 
     def start_data(self, recipient: str = "bounces@b.example") -> None:
         assert self.ask("MAIL FROM:<>").startswith("250 ")

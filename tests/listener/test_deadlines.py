@@ -6,6 +6,7 @@ import time
 
 from bounced.listener import connection
 from tests.listener.dialogue import listening
+from tests.process import wait_until
 
 
 def test_silence_ends_the_session():
@@ -74,13 +75,6 @@ def test_a_peer_that_never_reads_is_cut_off():
         except (TimeoutError, ConnectionError):
             pass
         wait_until(lambda: not server.listener.sessions)
-
-
-def wait_until(condition, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_what_is_closed_is_cut_although_the_peer_keeps_it_open(monkeypatch):

@@ -1,0 +1,63 @@
+"""Large mail is read beside the others, and what kills its reader ends in quarantine."""
+
+import array
+import fcntl
+import os
+import signal
+import termios
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests import process, reports
+from tests.daemon.running import Daemon
+
+JANE = "jane@example.org"
+NOTED = "250 2.0.0 Noted"
+
+
+def large(message_id: str = "letter") -> bytes:
+    return reports.postfix_style([reports.Fate(JANE)], message_id, padding=4 << 20)
+
+
+def reading_processes(daemon: Daemon) -> list[int]:
+    running = process.children(daemon.process.pid)
+    return [number for number, command in running.items() if "bounced.reader" in command]
+
+
+def test_a_large_report_counts_like_any_other(daemon):
+    assert daemon.send(large(), large()) == [NOTED] * 2
+    with daemon.store() as store:
+        assert store.exists(f"bounced:hard:{JANE}") == 1
+    assert len(reading_processes(daemon)) == 1
+
+
+def test_a_report_whose_reader_is_killed_is_kept_and_the_next_is_read(daemon):
+    daemon.send(large("first"))
+    [reader] = reading_processes(daemon)
+    os.kill(reader, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(daemon.send, large("second"))
+        process.wait_until(lambda: work_waits_for(reader))
+        os.kill(reader, signal.SIGKILL)
+        assert reply.result(30) == [NOTED]
+    assert daemon.wait_for("bounce.unrecognised")["reason"] == "reader-failed"
+    assert len(list(daemon.state_dir.glob("quarantine/reader-failed/*.eml"))) == 1
+    assert daemon.send(large("third")) == [NOTED]
+    assert daemon.wait_for("bounce.recorded")["message_identity"] == "<third@app.example.com>"
+
+
+def work_waits_for(reader: int) -> bool:
+    """Whether what the stopped process reads from holds something."""
+    waiting = array.array("i", [0])
+    with Path(f"/proc/{reader}/fd/0").open("rb", buffering=0) as pipe:
+        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+    return waiting[0] > 0
+
+
+def test_a_daemon_that_is_killed_leaves_no_reader_behind(tmp_path):
+    daemon = Daemon(tmp_path).__enter__()
+    daemon.send(large())
+    [reader] = reading_processes(daemon)
+    daemon.kill()
+    process.wait_until(lambda: not process.exists(reader))
+    daemon.command("check", JANE)  # the last to use the embedded store stops it
