@@ -21,7 +21,8 @@ A file says above its rules which layer they belong to (`layer = "words"`). Laye
 decides.
 
 A file may name the words that its patterns share: `[words]` with `who = "(?:user|mailbox)"` lets them say
-"{who} unknown".
+"{who} unknown". In every pattern "{2 words}" stands for up to two words, whatever they are, within a sentence. A
+long pattern may be broken over lines: a line break and the blanks around it are no part of it.
 
 Patterns that RE2 cannot run in linear time are refused, so no pattern and no mail can make matching slow.
 """
@@ -178,6 +179,7 @@ _CODE_FORMS = {
 
 
 _WORD = re.compile(r"\{([a-z]\w*)\}")
+_GAP = re.compile(r"\{(\d{1,2}) words?\}")
 
 
 def _read_file(name: str, content: str, problems: list[str]) -> list[Rule]:
@@ -280,13 +282,13 @@ class _Row:
         return value
 
     def spelled_out(self, pattern: str) -> str:
-        """Put the file's shared words into a pattern; "{1,3}" is no word."""
+        """Put the file's shared words and the gaps into a pattern, on one line; "{1,3}" is neither."""
         for name in set(_WORD.findall(pattern)):
             if name in self.shared:
-                pattern = pattern.replace(f"{{{name}}}", self.shared[name])
+                pattern = pattern.replace(f"{{{name}}}", _unbroken(self.shared[name]))
             else:
                 self.wrong(f"text has {{{name}}}, which is not among the [words] of its file")
-        return pattern
+        return _GAP.sub(r"(?:[^\\s.:;]+ ){0,\1}", _unbroken(pattern))
 
     def as_strings(self, key: str, value: object) -> tuple[str, ...]:
         values = [value] if isinstance(value, str) else value
@@ -318,6 +320,10 @@ class _Row:
 # Masks are words to RE2: "<addr>" is matched as "_addr_", which no masked text has otherwise.
 _WORDY = str.maketrans("<>", "__")
 _MASK = re.compile(r"<(addr|fqdn|ip|url|id)>")
+
+
+def _unbroken(pattern: str) -> str:
+    return "".join(map(str.strip, pattern.split("\n"))) if "\n" in pattern else pattern
 
 
 def _comparable(pattern: str) -> str:
