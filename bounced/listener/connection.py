@@ -54,6 +54,7 @@ class Connection(SMTP):
         self._incoming = reader
         self._listener = listener
         self._is_tls = False
+        self._in_clear: asyncio.StreamWriter | None = None  # what TLS writes through
         self._leaving = False  # it ends after the reply that is being made
         self._receiving = False  # between 354 and the reply to the final dot
         self._opened = self._command_at = loop.time()  # since when the peer owes us a command
@@ -133,6 +134,8 @@ class Connection(SMTP):
             raise ConnectionResetError("the peer left during the handshake")
         self.transport = transport
         self._incoming.move_to(transport)
+        # The writer before is kept: from Python 3.13 on it would close its transport as nobody knows it any more.
+        self._in_clear = self._writer
         self._writer = asyncio.StreamWriter(transport, self, self._incoming, self.loop)
         self._is_tls = True
 

@@ -98,6 +98,11 @@ class Daemon:
             self.log.append(json.loads(line))
         return self.log
 
+    @property
+    def port(self) -> int:
+        """The port of its first address."""
+        return int(self.address.rpartition(":")[2])
+
     def smtp(self, timeout: float = 30) -> smtplib.SMTP:
         """Return a connection of one's own."""
         host, _, port = self.address.rpartition(":")

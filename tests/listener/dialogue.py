@@ -85,8 +85,12 @@ class Peer:
         return self.reply()
 
     def start_tls(self) -> ssl.SSLSocket:
-        """Ask for TLS and go on with it; the certificate is not what is tested."""
+        """Ask for TLS and go on with it."""
         assert self.ask("STARTTLS").startswith("220 ")
+        return self.wrap()
+
+    def wrap(self) -> ssl.SSLSocket:
+        """Go on with TLS; the certificate is not what is tested."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self._file.close()
