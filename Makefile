@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SOURCES := bounced tests benchmarks
 
-.PHONY: install run test mta-more lint lock clean
+.PHONY: install run test torture mta-more lint lock clean
 
 install: $(VENV)/.installed
 
@@ -25,7 +25,11 @@ test: install lint
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/core
 	$(BIN)/coverage report
-	$(BIN)/pytest tests --ignore tests/core -n 2 --dist loadscope
+	$(BIN)/pytest tests --ignore tests/core -m "not slow" -n 2 --dist loadscope
+
+# The same promises under more load, and for longer: docs/security.md.
+torture: install
+	$(BIN)/pytest tests -m slow
 
 # Mail servers that are slower to get: CONTRIBUTING.md.
 mta-more: install
