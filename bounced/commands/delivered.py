@@ -15,7 +15,9 @@ def run(args: argparse.Namespace) -> int:
         all_done = True
         for batch in batches(args.addresses):
             pairs = [(written, canonical(written)) for written in batch]
-            await store.delivered([address for _, address in pairs if address is not None])
+            addresses = [address for _, address in pairs if address is not None]
+            rows = await store.rows(addresses)  # nearly all have none, and that is soon known
+            await store.delivered([address for address, soft in zip(addresses, rows, strict=True) if soft])
             for written, address in pairs:
                 if address is None:
                     complain(f"{written}: not an address")

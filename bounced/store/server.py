@@ -96,7 +96,7 @@ class Server:
         """Yield the keys that match, some at a time; `deadline` gives one for each request."""
         await self.ping(deadline())
         for node in self._topology.nodes():
-            cursor = b"0"
+            cursor = 0
             while True:
                 command = ("SCAN", cursor, "MATCH", pattern, "COUNT", READ_CHUNK)
                 [reply] = await node.run([command], deadline(), durable=False, asking=False)
@@ -104,9 +104,9 @@ class Server:
                     raise reply
                 if isinstance(reply, FAILURES):
                     raise StoreUnavailable(cause_of(reply))
-                cursor, keys = reply
+                cursor, keys = int(reply[0]), reply[1]
                 yield [key.decode("utf-8", "replace") for key in keys]
-                if cursor == b"0":
+                if cursor == 0:
                     break
 
     async def now(self, key: str, deadline: float) -> int:
