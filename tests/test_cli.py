@@ -12,7 +12,26 @@ import pytest
 from bounced.settings.reading import KEYS
 from tests.daemon.running import run
 
-COMMANDS = ["serve", "check-config", "parse", "explain", "classify", "review", "rules", "check", "show", "release", "delivered"]
+COMMANDS = [
+    "serve",
+    "check-config",
+    "parse",
+    "explain",
+    "classify",
+    "review",
+    "rules",
+    "check",
+    "show",
+    "release",
+    "delivered",
+    "suppress",
+    "export",
+    "import",
+    "follow",
+    "serve-map",
+    "snippets",
+    "return-path",
+]
 NOBODY = "--set=redis.url=redis://127.0.0.1:1/0"
 
 
