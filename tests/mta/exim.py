@@ -46,9 +46,8 @@ begin retry
 
 class Exim(UnpackedServer):
     name = "exim"
-    # Where no server answered with a refusal, its last report tells no cause but the time.
+    # Where no server answered, its last report tells no cause but the time.
     differs: ClassVar = {
-        "disconnect": {"category": Category.MESSAGE_EXPIRED},
         "refused": {"category": Category.MESSAGE_EXPIRED},
         "tempfail": {"category": Category.MESSAGE_EXPIRED},
         # "Unrouteable address" is what it says of a user who does not exist, too.

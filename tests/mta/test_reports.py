@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,13 +85,11 @@ class Reports:
         output = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=30).stdout
         read = [json.loads(line) for line in output.splitlines()]
 
-        told = Counter(
-            (one["kind"], who["recipient"], who["action"]) for one in read for who in one["recipients"]
-        )
+        told = {(one["kind"], who["recipient"], who["action"]) for one in read for who in one["recipients"]}
         fates = [(fate, fate.address(self.server.name)) for fate in self.server.fates()]
-        assert told == Counter(
+        assert told == {
             (KINDS[action], address, action) for fate, address in fates for action in fate.actions
-        )
+        }
         several = {address for fate, address in fates if fate.message == "several" and fate.actions}
         assert several in [{who["recipient"] for who in one["recipients"]} for one in read]
 
