@@ -70,7 +70,7 @@ async def run(effective: Effective, load: Callable[[], Effective], show: str) ->
     events.configure()
     _allow_descriptors()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_unforeseen)
+    loop.set_exception_handler(_unforeseen())
     try:
         operation = Operation(effective, load)
     except OSError as error:
@@ -99,13 +99,21 @@ def _allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _unforeseen(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    error = context.get("exception")
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        # asyncio stops accepting for a second, and goes on; peers wait in the kernel's queue.
-        events.descriptors_exhausted(str(error))
-        return
-    events.internal_error("", context.get("exception") or RuntimeError(context["message"]))
+def _unforeseen() -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Return what the loop calls for an exception that nobody catches."""
+    quiet_until = 0.0
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal quiet_until
+        error = context.get("exception") or RuntimeError(context["message"])
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            events.internal_error("", error)
+        elif loop.time() >= quiet_until:
+            # asyncio tells of each connection that it cannot accept, tries again in a second and tells again.
+            quiet_until = loop.time() + 60
+            events.descriptors_exhausted(str(error))
+
+    return handle
 
 
 def _stop_on_signal() -> asyncio.Future[str]:
@@ -132,8 +140,9 @@ async def _opened_store(settings: Settings) -> AsyncIterator[Store]:
         settings.decisions(),
         settings.state_dir,
         settings.redis.key_form,
+        settings=settings.redis,
     )
-    watch = asyncio.create_task(store.watch())
+    watch = asyncio.create_task(store.watch(events.store_warning))
     try:
         await store.ping()
     except StoreUnavailable as error:  # mail that comes before it is back gets 451

@@ -92,6 +92,16 @@ class Daemon:
             if entry["event"] == event and fields.items() <= entry.items():
                 return entry
 
+    def log_so_far(self) -> list[dict[str, Any]]:
+        """Return all lines that have come by now."""
+        while True:
+            try:
+                line = self._lines.get(timeout=0.2)
+            except queue.Empty:
+                return self.log
+            assert line is not None
+            self.log.append(json.loads(line))
+
     def rest_of_log(self) -> list[dict[str, Any]]:
         """Return all lines, after the end."""
         while (line := self._lines.get(timeout=5)) is not None:
