@@ -31,9 +31,11 @@ _IP = re.compile(
 _HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+(?:[a-z]{2,24}|xn--[a-z0-9-]{2,59})(?::\d{1,5})?", re.IGNORECASE)
 # "does not exist.Please": two sentences, no host.
 _SENTENCES = re.compile(r"([A-Za-z]*[a-z])\.([A-Z][a-z]+)")
-# Exchange names its parts with dots: RESOLVER.ADR.RecipNotFound, STOREDRV.Deliver, SMTPSEND.DNS.NonExistentDomain.
-_EXCHANGE = re.compile(
-    r"(?:resolver|storedrv|smtpsend|smtp|routing|queue|agent|transport|approval|deliver)\.", re.IGNORECASE
+# Exchange names its parts with dots: RESOLVER.ADR.RecipNotFound, STOREDRV.Deliver, SMTPSEND.DNS.NonExistentDomain;
+# Java and .NET their exceptions: java.net.UnknownHostException.
+_DOTTED_WORDS = re.compile(
+    r"(?:resolver|storedrv|smtpsend|smtp|routing|queue|agent|transport|approval|deliver)\.|[\w.]+exception$",
+    re.IGNORECASE,
 )
 # Three digits and more among nine characters and more, or a long number.
 _ID = re.compile(r"(?=(?:[a-z_.-]*\d){3})[\w.-]{9,}|\d{5,}", re.IGNORECASE)
@@ -80,7 +82,7 @@ def _fold(text: str) -> str:
 
 def mask(text: str) -> str:
     """Return what is left of a diagnostic when nobody is named any more."""
-    text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS))
+    text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS)).replace("...", "... ")
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
     text = _CAMEL.sub(" ", text).translate(_HYPHENS).lower()
     text = _quoted(text)
@@ -109,7 +111,9 @@ def _mask_word(word: str) -> str:
 
 def _mask_name(name: str) -> str:
     if "@" in name and "://" not in name:
-        return "<addr>"
+        # "jane@example.org:550": what stands behind the address is the reply about it.
+        reply = name.rpartition("@")[2].partition(":")[2]
+        return f"<addr>: {reply}" if reply else "<addr>"
     if "://" in name or name[:4].lower() == "www." or name.count("/") > 1:
         reason = _GOOGLE_REASON.search(name)
         return "<url>" + _list_in(name) + (f" {reason[1]}" if reason else "")
@@ -121,7 +125,7 @@ def _mask_name(name: str) -> str:
 def _mask_dotted(name: str) -> str:
     if _IP.fullmatch(name):
         return "<ip>"
-    if _EXCHANGE.match(name):
+    if _DOTTED_WORDS.match(name):
         return name
     if sentences := _SENTENCES.fullmatch(name):
         return f"{sentences[1]}. {sentences[2]}"
