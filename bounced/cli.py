@@ -80,6 +80,7 @@ def parser() -> Parser:
 
     explain = command("explain", "say what returned mail means and why, to a person", EXPLAIN)
     explain.add_argument("files", nargs="+", metavar="FILE|DIR|-", help="like parse")
+    _settings(explain)
     classify = command("classify", "say what one reply means, and by which rule", CLASSIFY)
     classify.add_argument("reply", metavar="REPLY", help="what the refusing server said")
     classify.add_argument("--status", metavar="X.Y.Z", help="enhanced status code of the report")

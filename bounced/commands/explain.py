@@ -2,7 +2,7 @@
 
 import argparse
 
-from bounced import knowledge
+from bounced import knowledge, settings
 from bounced.commands import Exit, complain, say
 from bounced.commands.classify import judgement
 from bounced.commands.sources import sources
@@ -25,8 +25,9 @@ EFFECTS = {
 def run(args: argparse.Namespace) -> int:
     """Explain every message of `args.files`; 1 when one could not be read."""
     try:
+        policy = settings.load(args.config, args.set).settings.decisions()
         known = knowledge.load(args.rules)
-    except RulesError as error:
+    except (settings.SettingsError, RulesError) as error:
         complain(*error.problems)
         return Exit.CONFIG
     status = Exit.OK
@@ -36,12 +37,11 @@ def run(args: argparse.Namespace) -> int:
             status = Exit.NO
             continue
         say(f"{printable(source.name)}")
-        _explain(source.raw, known)
+        _explain(source.raw, known, policy)
     return status
 
 
-def _explain(raw: bytes, known: pipeline.Knowledge) -> None:
-    policy = Policy()
+def _explain(raw: bytes, known: pipeline.Knowledge, policy: Policy) -> None:
     reading = pipeline.read(raw, known, policy, max_recipients=MAX_RECIPIENTS)
     report = reading.report
     say(f"kind        {report.kind}")
