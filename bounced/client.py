@@ -10,7 +10,7 @@
     bounced.delivered(["jane@example.org"])
 
 It needs nothing but the store's URL, and `redis.prefix` and `redis.key_form` where the daemon's settings have
-them. What it asks and writes is the contract of docs/redis.md: MGET (GET on a cluster) of `bounced:hard:*`, HDEL
+them. What it asks and writes is the contract of docs/redis.md: MGET of `bounced:hard:*`, HDEL
 on `bounced:addr:*`. When the store does not answer in time, every method raises redis.RedisError; whether to send
 then is the caller's choice. Addresses may be written in any way: `canonical` brings them into one form.
 """
@@ -24,6 +24,8 @@ from typing import Any, Self
 
 import redis
 import redis.asyncio
+import redis.asyncio.cluster
+import redis.cluster
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -74,15 +76,9 @@ class Client:
     """Asks the store; safe to share between threads. Use it with `with`, or `close` it."""
 
     def __init__(self, url: str, *, prefix: str = "bounced", key_form: str = "plain") -> None:
-        """`url` is redis://, rediss:// or unix://; raises ValueError when it or `key_form` is none of these."""
+        """`url` is one that redis.url may be, but for "embedded". Raises ValueError."""
         self._question = _Question(prefix, KeyForm(key_form))
-        self._redis = redis.Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 1),  # once: the server may have closed an idle connection
-        )
+        self._redis = _connect(url, redis, redis.cluster, Retry(NoBackoff(), 1))
 
     def check(self, address: str) -> int | None:
         """Until when (Unix time) to leave the address alone; None: send. Raises ValueError for no address."""
@@ -100,14 +96,15 @@ class Client:
         """
         each = iter(addresses)
         while batch := list(islice(each, BATCH)):
-            with self._redis.pipeline(transaction=False) as pipeline:
+            with self._redis.pipeline() as pipeline:
                 for address in batch:
                     pipeline.hdel(self._question.record(address), "soft")
                 pipeline.execute()
 
     def close(self) -> None:
         """Close all connections."""
-        self._redis.close()
+        for each in (self._redis, *_sentinels(self._redis)):
+            each.close()
 
     def __enter__(self) -> Self:
         return self
@@ -116,23 +113,20 @@ class Client:
         self.close()
 
     def _get(self, keys: Sequence[str]) -> list[bytes | None]:
-        values: Any = self._redis.mget(keys) if keys else []
-        return list(values)
+        if not keys:
+            return []
+        ask = getattr(self._redis, "mget_nonatomic", self._redis.mget)  # a cluster's keys lie apart
+        return list(ask(keys))
 
 
 class AsyncClient:
     """The same for asyncio. Use it with `async with`, or `aclose` it."""
 
     def __init__(self, url: str, *, prefix: str = "bounced", key_form: str = "plain") -> None:
-        """`url` is redis://, rediss:// or unix://; raises ValueError when it or `key_form` is none of these."""
+        """`url` is one that redis.url may be, but for "embedded". Raises ValueError."""
         self._question = _Question(prefix, KeyForm(key_form))
-        self._redis = redis.asyncio.Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            retry=AsyncRetry(NoBackoff(), 1),
-        )
+        retry = AsyncRetry(NoBackoff(), 1)
+        self._redis = _connect(url, redis.asyncio, redis.asyncio.cluster, retry)
 
     async def check(self, address: str) -> int | None:
         """Until when (Unix time) to leave the address alone; None: send. Raises ValueError for no address."""
@@ -151,14 +145,15 @@ class AsyncClient:
         """
         each = iter(addresses)
         while batch := list(islice(each, BATCH)):
-            async with self._redis.pipeline(transaction=False) as pipeline:
+            async with self._redis.pipeline() as pipeline:
                 for address in batch:
                     pipeline.hdel(self._question.record(address), "soft")
                 await pipeline.execute()
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._redis.aclose()
+        for each in (self._redis, *_sentinels(self._redis)):
+            await each.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -167,8 +162,10 @@ class AsyncClient:
         await self.aclose()
 
     async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
-        values: Any = await self._redis.mget(keys) if keys else []
-        return list(values)
+        if not keys:
+            return []
+        ask = getattr(self._redis, "mget_nonatomic", self._redis.mget)
+        return list(await ask(keys))
 
 
 def sign(
@@ -192,6 +189,31 @@ def sign(
 def day_of(day: date) -> int:
     """The number of a day since 1970, as a return path holds it."""
     return (day - EPOCH).days
+
+
+def _connect(url: str, servers: Any, cluster: Any, retry: Any) -> Any:  # noqa: ANN401 - two kinds of each
+    """A client of `servers` (redis, redis.asyncio) that connects when first used."""
+    options: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT, "protocol": 2}
+    # Retried once: the server may have closed an idle connection.
+    if "+" not in url.partition("://")[0]:
+        return servers.Redis.from_url(url, retry=retry, **options)
+    from bounced.settings.places import Kind, Place  # noqa: PLC0415 - for these only, as it takes its time
+
+    place = Place.parse(url)
+    options |= {"username": place.username, "password": place.password, "ssl": place.tls}
+    options |= place.options or {}
+    if place.kind is Kind.CLUSTER:
+        return cluster.RedisCluster(
+            startup_nodes=[cluster.ClusterNode(*address) for address in place.addresses], **options
+        )
+    sentinels = servers.Sentinel([tuple(address) for address in place.addresses], **options)
+    return sentinels.master_for(place.service, db=place.db, retry=retry)
+
+
+def _sentinels(client: Any) -> list[Any]:  # noqa: ANN401 - two kinds of each
+    """The connections to Sentinels that a client has beside its own."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return list(manager.sentinels) if manager else []
 
 
 def _canonical(written: str) -> str:

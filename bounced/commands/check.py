@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from bounced.commands import Exit, say
 from bounced.commands.asking import ask, batches
+from bounced.commands.progress import progress
 from bounced.core.address import canonical
 from bounced.core.printable import printable
 from bounced.store import Store
@@ -18,14 +19,16 @@ def run(args: argparse.Namespace) -> int:
 
     async def work(store: Store) -> int:
         all_may = True
-        for batch in batches(args.addresses):
-            known = [address for address in map(canonical, batch) if address is not None]
-            until = dict(zip(known, await store.check(known), strict=True))
-            for written in batch:
-                address = canonical(written)
-                verdict = "invalid" if address is None else _verdict(until[address])
-                all_may = all_may and verdict == "send"
-                _print(written, verdict)
+        with progress("addresses", sys.stdin.fileno() if "-" in args.addresses else None) as advance:
+            for batch in batches(args.addresses):
+                pairs = [(written, canonical(written)) for written in batch]
+                known = [address for _, address in pairs if address is not None]
+                until = dict(zip(known, await store.check(known), strict=True))
+                for written, address in pairs:
+                    verdict = "invalid" if address is None else _verdict(until[address])
+                    all_may = all_may and verdict == "send"
+                    _print(written, verdict)
+                advance(len(batch))
         return Exit.OK if all_may else Exit.NO
 
     return ask(args, work)
