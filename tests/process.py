@@ -1,5 +1,6 @@
 """What Linux tells of a process, from /proc."""
 
+import contextlib
 import os
 import re
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 PROC = Path("/proc")
+LISTEN = "0A"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -56,22 +58,19 @@ def open_files(process: int) -> int:
     return len(list((PROC / str(process) / "fd").iterdir()))
 
 
-def connections(process: int) -> set[tuple[str, int]]:
-    """Return the remote ends, host and port, of the TCP connections that it holds; listening sockets are left out."""
+def connections(process: int) -> set[tuple[int, int]]:
+    """Return local and remote port of the TCP connections that it holds; listening sockets are left out."""
     inodes = set()
     for descriptor in (PROC / str(process) / "fd").iterdir():
-        try:
+        with contextlib.suppress(FileNotFoundError):
             inodes.add(str(descriptor.readlink()).removeprefix("socket:[").rstrip("]"))
-        except FileNotFoundError:
-            continue
-    remote = set()
+    found = set()
     for table in ("tcp", "tcp6"):
         for line in (PROC / str(process) / "net" / table).read_text().splitlines()[1:]:
-            _, _, there, state, *_, inode = line.split()[:10]
-            if inode in inodes and state != "0A":
-                host, _, port = there.partition(":")
-                remote.add((host, int(port, 16)))
-    return remote
+            _, here, there, state, *more = line.split()
+            if more[5] in inodes and state != LISTEN:
+                found.add((int(here.rpartition(":")[2], 16), int(there.rpartition(":")[2], 16)))
+    return found
 
 
 def wait_until(condition: Callable[[], object], timeout: float = 20) -> None:
