@@ -1,6 +1,7 @@
 """The signed return path proves one recipient and one message, and nothing else."""
 
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ JANE = "jane.doe@example.org"
 
 
 def signed(**changes):
-    arguments = {"kid": "aa", "key": KEY, "mid": "mid000000001", "expires": 20750} | changes
+    arguments: dict[str, Any] = {"kid": "aa", "key": KEY, "mid": "mid000000001", "expires": 20750} | changes
     return sign(JANE, DOMAIN, **arguments)
 
 
