@@ -40,9 +40,10 @@ class Script:
 RECORD = Script("record.lua")
 DERIVE = Script("derive.lua")
 SETTLE = Script("settle.lua")
-SCRIPTS = (RECORD, DERIVE, SETTLE)
 
 Plain = tuple[str | int | bytes, ...]  # a command without deadline: name, key, arguments
+
+LOAD: tuple[Plain, ...] = tuple(("SCRIPT", "LOAD", script.source) for script in (RECORD, DERIVE, SETTLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Node:
     def __init__(
         self, address: Address, client: Redis, settings: Settings, on_loss: Callable[[], None]
     ) -> None:
-        """Take the server's client; `on_loss` is called when the server went down."""
+        """Take the server's client; `on_loss` is called while the server is down."""
         self.address = address
         self._client = client
         self._settings = settings
@@ -82,6 +83,7 @@ class Node:
         durable: the writes count only if they are confirmed as configured. asking: for a slot that comes.
         """
         if self.down:
+            self._on_loss()
             return [StoreUnavailable(self.down)] * len(commands)
         started = _now()
         try:
@@ -91,7 +93,7 @@ class Node:
                 again = [i for i, reply in enumerate(replies) if _is_to_repeat(reply)]
                 if again:
                     if any(isinstance(replies[i], NoScriptError) for i in again):
-                        await self._pipeline([("SCRIPT", "LOAD", script.source) for script in SCRIPTS])
+                        await self._pipeline(LOAD)
                     repeated = [commands[i] for i in again]
                     for i, reply in zip(
                         again,
@@ -153,7 +155,7 @@ class Node:
         if self._ahead is None:
             self._barrier = await barrier(self._client, self._settings)
             asked = _now()
-            [time] = await self._pipeline([("TIME",)])
+            time, *_ = await self._pipeline([("TIME",), *LOAD])
             if isinstance(time, Exception):
                 raise time
             self._compare_clocks(time, asked)
