@@ -1,6 +1,7 @@
 """What was kept is on the disk, whole and once."""
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -39,3 +40,35 @@ def test_a_failure_leaves_nothing_half_written(tmp_path):
     (tmp_path / "quarantine" / "full").touch()
     with pytest.raises(OSError, match="full"):
         quarantine.keep(b"mail", "full")
+
+
+def age(file, days):
+    os.utime(file, (days * 86400, days * 86400))
+
+
+@pytest.mark.parametrize("limit", [{"messages": 10}, {"size": 10 * 4}])
+def test_when_it_is_full_the_oldest_goes_and_the_log_says_so(tmp_path, limit, capsysbinary):
+    quarantine = Quarantine(tmp_path, **limit)
+    files = [quarantine.keep(b"ma%02d" % n, "no-recipient") for n in range(10)]
+    for n, file in enumerate(files):
+        age(file, n)
+    newest = quarantine.keep(b"ma99", "no-recipient")
+    left = set((tmp_path / "quarantine/no-recipient").iterdir())
+    assert left == {*files[2:], newest}  # nine tenths
+    assert b"quarantine.dropped" in capsysbinary.readouterr().out
+
+
+def test_one_reason_takes_no_room_from_another(tmp_path):
+    quarantine = Quarantine(tmp_path, messages=3)
+    for_people = quarantine.keep(b"a person wrote this", "postmaster")
+    for n in range(20):
+        quarantine.keep(b"%d" % n, "no-recipient")
+    assert for_people.exists()
+    assert len(list((tmp_path / "quarantine/no-recipient").iterdir())) <= 3
+
+
+def test_what_was_there_before_counts(tmp_path):
+    for n in range(10):
+        age(Quarantine(tmp_path).keep(b"%d" % n, "no-recipient"), n)
+    Quarantine(tmp_path, messages=5).keep(b"new", "no-recipient")
+    assert len(list((tmp_path / "quarantine/no-recipient").iterdir())) <= 5

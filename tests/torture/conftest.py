@@ -1,10 +1,9 @@
 """The forty tests of docs/security.md against a running daemon, seen only from outside.
 
-Those that need more than a few seconds are marked `long` and run with `make torture` alone. What a test measured is
-printed at the end, by its number.
+Those that need more than a few seconds are marked `slow` and run with `make torture`. What a test measured is printed
+at the end, by its number.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,13 +17,7 @@ NOT_EXEMPT = "smtp.limits.exempt="
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: runs with `make torture` only")
     config.stash[FIGURES] = {}
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("long") and not os.environ.get("BOUNCED_TORTURE"):
-        pytest.skip("long: make torture")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

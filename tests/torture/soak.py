@@ -105,7 +105,8 @@ def send(soak: Soak, pool: ThreadPoolExecutor, minutes: float, rate: float) -> l
     while (now := time.monotonic() - began) < 60 * minutes:
         if now >= 60 * len(memory):
             memory.append(process.memory(number_of_process))
-X
+            files = process.open_files(number_of_process)
+            print(f"{now:.0f} s: {memory[-1] >> 20} MiB, {files} open files", flush=True)
         if number < now * rate:
             sent.append(pool.submit(soak.good, number))
             number += 1

@@ -57,7 +57,7 @@ def test_17_a_peer_that_hangs_up_after_the_final_dot(daemon, how):
     assert soft(daemon) == "1"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_18_the_daemon_killed_at_two_hundred_random_moments(tmp_path, figure):
@@ -74,7 +74,7 @@ def test_18_the_daemon_killed_at_two_hundred_random_moments(tmp_path, figure):
     figure("18 daemon killed", f"200 times; {sum(load.noted.values())} messages noted, 0 lost, 0 double")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_19_the_store_killed_fifty_times(tmp_path, figure):
@@ -90,7 +90,7 @@ def test_19_the_store_killed_fifty_times(tmp_path, figure):
     figure("19 store killed", f"50 times; {sum(load.noted.values())} messages noted, 0 lost, 0 double")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_21_a_store_that_hangs_for_a_minute(daemon, figure):
     longest = 0.0
     daemon.send(reports.soft(JANE, "first"))
@@ -148,7 +148,7 @@ def test_27_ten_delays_and_one_failure(daemon):
     assert soft(daemon) == "1"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(
     not Path("/usr/sbin/smtp-source").exists(), reason="Postfix's smtp-source is not installed"

@@ -15,13 +15,13 @@ def test_40_random_sessions(daemon):
     assert not [entry for entry in daemon.log_so_far() if entry["event"] == "internal.error"]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_40_five_minutes_of_random_sessions():
     assert fuzz.main(5, time.time_ns() // 10**6) == 0
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_40_five_minutes_of_good_hostile_and_half_dead_clients():
     assert soak.main(5, 100) == 0

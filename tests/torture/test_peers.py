@@ -27,7 +27,7 @@ def many(daemon: Daemon, count: int, stack: contextlib.ExitStack, per_address: i
     ]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_7_a_handshake_that_stalls(tmp_path, figure):
     certificate, key = certificates.make(tmp_path)
     settings = (f"smtp.tls.certificate={certificate}", f"smtp.tls.key={key}")
@@ -40,7 +40,7 @@ def test_7_a_handshake_that_stalls(tmp_path, figure):
     assert time.monotonic() - started < 30
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_8_two_hundred_messages_at_an_octet_a_second(daemon, figure):
     with contextlib.ExitStack() as stack, watched(daemon) as waits:
         slow = many(daemon, 200, stack)
@@ -112,7 +112,7 @@ def test_11_connections_a_minute_of_one_address(tmp_path):
         assert len(refused) <= 1
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_12_thousands_of_idle_connections(tmp_path, figure):
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     with Daemon(tmp_path, "smtp.limits.connections=6000", "smtp.limits.idle=0") as daemon:
@@ -159,7 +159,7 @@ def gives(daemon: Daemon) -> bool:
         return False
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_16_a_peer_that_never_reads(daemon, figure):
     with Peer(daemon.port) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
