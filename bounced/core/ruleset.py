@@ -21,8 +21,8 @@ A file says above its rules which layer they belong to (`layer = "words"`). Laye
 decides.
 
 A file may name the words that its patterns share: `[words]` with `who = "(?:user|mailbox)"` lets them say
-"{who} unknown". In every pattern "{2 words}" stands for up to two words, whatever they are, within a sentence. A
-long pattern may be broken over lines: a line break and the blanks around it are no part of it.
+"{who} unknown". In every pattern "{2 words}" stands for up to two words, whatever they are, and "{..}" for anything
+within a sentence. A long pattern may be broken over lines: a line break and the blanks around it are no part of it.
 
 Patterns that RE2 cannot run in linear time are refused, so no pattern and no mail can make matching slow.
 """
@@ -288,7 +288,7 @@ class _Row:
                 pattern = pattern.replace(f"{{{name}}}", _unbroken(self.shared[name]))
             else:
                 self.wrong(f"text has {{{name}}}, which is not among the [words] of its file")
-        return _GAP.sub(r"(?:[^\\s.:;]+ ){0,\1}", _unbroken(pattern))
+        return _GAP.sub(r"(?:[^\\s.:;]+ ){0,\1}", _unbroken(pattern)).replace("{..}", "[^.;。]*")
 
     def as_strings(self, key: str, value: object) -> tuple[str, ...]:
         values = [value] if isinstance(value, str) else value
