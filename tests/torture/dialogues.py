@@ -11,7 +11,7 @@ VERBS = (
 )  # fmt: skip
 ARGUMENTS = (
     b"<>", b"<a@b.example>", b"<bounces@bounces.example.com>", b"<" + b"a" * 700 + b"@b>", b'<"a b"@c.example>',
-    b"<@a:b@c>", b"<a@[127.0.0.1]>", b"<a@b> SIZE=99999999999999999999", b"<> BODY=BINARYMIME", b"<> SMTPUTF8", b"x", b"",
+    b"<@a:b@c>", b"<a@[127.0.0.1]>", b"<a@b> SIZE=99999999999999999999", b"<> BODY=BINARYMIME", b"<> SMTPUTF8", b"x",
     b"\0", b"\xe2\x80\xae@\xc3\xa9", b"<postmaster>", b"<" * 500, b"<\r@b>", b"5 LAST", b"TCP4 1.2.3.4 1.2.3.4 1 1",
 )  # fmt: skip
 ENDS = (b"\r\n",) * 12 + (b"\n", b"\r", b"", b"\r\n\r\n", b"\0\r\n")

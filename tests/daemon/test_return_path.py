@@ -1,0 +1,79 @@
+"""What the log says of return paths that prove something, and of those that do not."""
+
+import os
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bounced.core import returnpath
+from tests import reports
+from tests.daemon.running import Daemon
+
+JANE = "jane@example.org"
+DOMAIN = "bounces.example.com"
+KEY = bytes(range(32))
+UNSIGNED = f"bounces@{DOMAIN}"
+SIGNED = returnpath.sign(
+    JANE, DOMAIN, kid="aa", key=KEY, mid="mid000000001", expires=int(time.time() // 86400) + 1
+)
+
+
+@pytest.fixture(params=["observe", "enforce"])
+def asking(request, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text(f"aa {KEY.hex()}\n")
+    settings = (f"return_path_domains={DOMAIN}", f"return_path.keys_file={keys}")
+    with Daemon(tmp_path, *settings, f"return_path.mode={request.param}") as running:
+        yield running, request.param == "enforce"
+
+
+def test_a_claim_without_proof_is_marked_or_refused_and_no_secret_is_told(asking):
+    daemon, refuses = asking
+    [reply] = daemon.send(reports.soft(JANE, "a"), to=UNSIGNED)
+    assert reply[:3] == ("550" if refuses else "250")
+    forged = daemon.wait_for("bounce.forged")
+    assert (forged["return_path"], forged["refused"], forged["reason"]) == (UNSIGNED, refuses, "not signed")
+    daemon.send(reports.soft(JANE, "b"), to=SIGNED)
+    proven = daemon.wait_for("bounce.recorded", proven=True)
+    assert (proven["recipient"], proven["soft"]) == (JANE, 1 if refuses else 2)
+    daemon.process.terminate()
+    assert KEY.hex() not in repr(daemon.rest_of_log())
+
+
+def test_mail_for_people_is_kept_and_an_autoreply_changes_nothing_with_a_proof_too(asking):
+    daemon, _ = asking
+    assert daemon.send(reports.hard(JANE, "a"), to=f"postmaster@{DOMAIN}") == ["250 2.0.0 Noted"]
+    daemon.wait_for("postmaster.kept")
+    away = (
+        b"From: jane@example.org\r\nAuto-Submitted: auto-replied\r\nSubject: Out of office\r\n\r\nSoon.\r\n"
+    )
+    assert daemon.send(away, to=SIGNED) == ["250 2.0.0 Noted"]
+    daemon.wait_for("bounce.ignored", kind="autoreply")
+    with daemon.store() as store:
+        assert store.keys("bounced:addr:*") == []
+
+
+def test_a_socket_that_systemd_opened_is_served(tmp_path):
+    """As systemd starts it: the socket is descriptor 3, and LISTEN_PID is set by the process that becomes ours."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        script = f'exec 3<&{listening.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+        serve = [sys.executable, "-m", "bounced", "serve", "--set", f"state_dir={tmp_path}"]
+        with subprocess.Popen(
+            ["bash", "-c", script, "bash", *serve],
+            pass_fds=[listening.fileno()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ,
+        ) as process:
+            try:
+                with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+                    client.sendmail("", "b@b.example", reports.hard(JANE, "a"))
+            finally:
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(30) == 0
