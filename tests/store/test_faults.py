@@ -237,3 +237,22 @@ def test_reads_fail_with_the_same_error(own_server):
         await store.close()
 
     asyncio.run(scenario())
+
+
+def test_while_a_server_is_down_all_are_refused_at_once_and_then_none(own_server):
+    async def scenario() -> None:
+        store = await opened(own_server.url)
+        await store.ping()
+        own_server.freeze()
+        assert await cause(store) == "no answer in time"
+        started = time.monotonic()
+        refused = await asyncio.gather(
+            *(store.record([hard(f"m{i}")]) for i in range(5000)), return_exceptions=True
+        )
+        assert all(isinstance(error, StoreUnavailable) for error in refused)
+        assert time.monotonic() - started < 2
+        own_server.thaw()
+        await confirmed(store, hard("m"), 3)
+        await store.close()
+
+    asyncio.run(scenario())
