@@ -44,7 +44,9 @@ class LmtpExim(Exim):
         transport = "  driver = smtp\n  connect_timeout"
         assert transport in CONFIG
         config = (self.root / file).read_text()
-        self.write(file, config.replace(transport, transport.replace("smtp\n", "smtp\n  protocol = lmtp\n  port = 25\n")))
+        # Exim wants a port that this machine has no name for; the route's stands above it.
+        lmtp = transport.replace("smtp\n", "smtp\n  protocol = lmtp\n  port = 25\n")
+        self.write(file, config.replace(transport, lmtp))
 
 
 def deliver(kind: type[MailServer], port: int, daemon: Daemon) -> None:
