@@ -1,7 +1,7 @@
 """Which server holds which key: one, the one that Sentinels name, or the nodes of a cluster by slot.
 
-redis-py's own clients for the latter two are not used. Its ClusterPipeline sends a pipeline again after a lost
-connection, what was executed included, and cannot put WAIT on the connection that wrote; under all three of
+redis-py's own clients for the latter two are not used. Its ClusterPipeline may send again, after a lost
+connection, what has no reply, executed or not, and cannot put WAIT on the connection that wrote; under all three of
 ours lies the same node.
 """
 
