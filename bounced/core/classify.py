@@ -5,8 +5,6 @@ specific enhanced status code, then words that say little, then codes that say l
 layers in core/ruleset.py; within a layer the diagnostic is heard before the explanation. Pure; raises nothing.
 """
 
-from dataclasses import replace
-
 from bounced.core import status
 from bounced.core.model import Category, Classification, Evidence
 from bounced.core.ruleset import Rule, Ruleset
@@ -19,28 +17,32 @@ TELLING = ("x-supplementary-info", "x-diagnostic-code", "x-notes", "x-display-te
 def classify(evidence: Evidence, rules: Ruleset) -> Classification:
     """Return the category of the strongest rule that matches, and what weaker ones would have said.
 
-    Without any match the category is "other" and the rule is "".
+    A text is not read when those before it have decided as strongly as any could. Without any match the category
+    is "other" and the rule is "".
     """
-    matching = matches(evidence, rules)
+    matching = matches(evidence, rules, all_texts=False)
     if not matching:
         return Classification(Category.OTHER, "")
     first, *others = matching
     return Classification(first.category, first.id, tuple((rule.category, rule.id) for rule in others))
 
 
-def matches(evidence: Evidence, rules: Ruleset) -> list[Rule]:
+def matches(evidence: Evidence, rules: Ruleset, *, all_texts: bool = True) -> list[Rule]:
     """Return every rule that matches, the one that decides first."""
     evidence = completed(evidence)
     # (layer, how close to the refusing server, number): the smallest decides.
     found: dict[int, tuple[int, int, int]] = {}
-    order = rules.rank
-    for distance, words in enumerate(_texts(evidence)):
-        for number in rules.in_text(mask(words)):
-            found.setdefault(number, (order[number], distance, number))
+    order, table = rules.rank, rules.rules
     for number in rules.by_codes(evidence):
-        found[number] = (order[number], 0, number)
-    ranked = (rules.rules[number] for *_, number in sorted(found.values()))
-    return [rule for rule in ranked if rule.fields_match(evidence)]
+        if table[number].fields_match(evidence):
+            found[number] = (order[number], 0, number)
+    for distance, words in enumerate(_texts(evidence)):
+        for number in rules.in_text(mask(words)) if words else ():
+            if number not in found and table[number].fields_match(evidence):
+                found[number] = (order[number], distance, number)
+        if not all_texts and found and min(found.values())[0] == order[0]:
+            break
+    return [table[number] for *_, number in sorted(found.values())]
 
 
 def completed(evidence: Evidence) -> Evidence:
@@ -58,11 +60,15 @@ def completed(evidence: Evidence) -> Evidence:
             status.find(words) for words in _texts(evidence)[1 : None if said is evidence.explanation else -1]
         )
         told = next(filter(status.is_specific, others), told)
-    return replace(
-        evidence,
+    return Evidence(
+        text=evidence.text,
+        explanation=evidence.explanation,
         status=told,
         reply_code=evidence.reply_code or status.reply_code(said),
+        remote_mta=evidence.remote_mta,
+        reporting_mta=evidence.reporting_mta,
         command=evidence.command or status.command(said),
+        extensions=evidence.extensions,
     )
 
 

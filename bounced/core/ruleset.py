@@ -27,6 +27,7 @@ within a sentence. A long pattern may be broken over lines: a line break and the
 Patterns that RE2 cannot run in linear time are refused, so no pattern and no mail can make matching slow.
 """
 
+import functools
 import itertools
 import re
 import tomllib
@@ -340,11 +341,12 @@ def _new_set() -> Any:  # noqa: ANN401 - re2 has no type hints
     return re2.Set.SearchSet(options)
 
 
-def _wildcards(code: str) -> list[str]:
+@functools.lru_cache(maxsize=1024)
+def _wildcards(code: str) -> tuple[str, ...]:
     """Return every way to write a code with wildcards: "5.1.1", "*.1.1", "5.*.1" ..."""
     if "." in code:
-        return [".".join(parts) for parts in itertools.product(*((part, "*") for part in code.split(".")))]
-    return ["".join(parts) for parts in itertools.product(*((digit, "*") for digit in code))]
+        return tuple(map(".".join, itertools.product(*((part, "*") for part in code.split(".")))))
+    return tuple(map("".join, itertools.product(*((digit, "*") for digit in code))))
 
 
 def _any_code(wanted: tuple[str, ...], code: str | None) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bounced.core.classify import classify, completed
+from bounced.core.classify import classify, completed, matches
 from bounced.core.model import Category, Evidence
 from tests.core.test_rules import RULES
 
@@ -53,6 +53,17 @@ def test_evidence_is_weighed(fields, expected):
 def test_what_weaker_rules_would_have_said_is_kept():
     verdict = classify(Evidence(text="550 5.1.1 mailbox full"), RULES)
     assert (Category.INVALID_MAILBOX, "status-no-mailbox") in verdict.runners_up
+
+
+def test_the_explanation_is_not_read_when_the_diagnostic_has_decided():
+    evidence = Evidence(text="550 mailbox full", explanation="no such user")
+    verdict = classify(evidence, RULES)
+    assert verdict.category is Category.FULL_MAILBOX
+    assert verdict.runners_up == ()
+    assert [rule.category for rule in matches(evidence, RULES)] == [
+        Category.FULL_MAILBOX,
+        Category.INVALID_MAILBOX,
+    ]
 
 
 def test_codes_and_command_are_read_from_the_text():

@@ -27,7 +27,7 @@ def decided(toml: str, **fields: Any) -> bool:
         ('text = ["a{2}b", "c{who}d"]', {"text": "cxxd"}, True),
         ('text = "gone {2 words}fishing"', {"text": "he is gone all day fishing"}, True),
         ('text = "gone {2 words}fishing"', {"text": "he is gone. now fishing"}, False),
-        ("text = \'\'\'\n  (?:gone|\n  left)\n\'\'\'", {"text": "he left"}, True),
+        ("text = '''\n  (?:gone|\n  left)\n'''", {"text": "he left"}, True),
         ('text = "x"\nstatus = "5.1.1"', {"text": "x", "status": "5.1.1"}, True),
         ('text = "x"\nstatus = "5.1.1"', {"text": "x", "status": "5.1.2"}, False),
         ('status = "*.2.2"', {"status": "4.2.2"}, True),
