@@ -66,6 +66,7 @@ async def run(effective: Effective, load: Callable[[], Effective], show: str) ->
     Raises CannotStart, and StoreUnavailable when an embedded store does not start.
     """
     settings = effective.settings
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
     stop = _stop_on_signal()
     events.configure()
     _allow_descriptors()
