@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from bounced import __version__, events, knowledge
@@ -97,7 +97,8 @@ async def run(effective: Effective, load: Callable[[], Effective], show: str) ->
 def _allow_descriptors() -> None:
     """Ask for all file descriptors that this process may have: each connection needs one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(ValueError, OSError):  # a sandbox may forbid to ask
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _unforeseen() -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:

@@ -132,7 +132,8 @@ def _kill(process: Process) -> None:
 def main(requests: BinaryIO, answers: BinaryIO) -> None:
     """Be such a process, until there are no more requests."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the daemon, which ends us in its time
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    with contextlib.suppress(ValueError, OSError):  # a sandbox may forbid it, and has a limit of its own
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     known = knowledge.load()
     while head := requests.read(4):
         content, policy, max_recipients, proof = pickle.loads(requests.read(*struct.unpack("!I", head)))  # noqa: S301
