@@ -59,6 +59,9 @@ _QUOTES = re.compile(
     r"(?:\b(?:said|reason|responded with|returned was|reply was|response was)|host <fqdn> <ip> ?): "
 )
 
+# What the reporting server guesses is no evidence: "possible causes are a full mailbox, a misspelled address ...".
+_GUESSES = re.compile(r"\b(?:possible|common|likely|usual|typical) (?:reasons|causes)\b.*")
+
 # Letters that no decomposition turns into plain ones.
 _PLAIN = str.maketrans(
     {"ł": "l", "\u0131": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
@@ -85,7 +88,7 @@ def mask(text: str) -> str:
     text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS)).replace("...", "... ")
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
     text = _CAMEL.sub(" ", text).translate(_HYPHENS).lower()
-    text = _quoted(text)
+    text = _GUESSES.sub("", _quoted(text))
     for wrapper in _WRAPPERS:
         text = text.replace(wrapper, " ")
     return " ".join(f" {text}".replace(" e mail", " email").split())
