@@ -10,7 +10,8 @@ the kernel lets go of a lock when its holder dies, however it dies:
                    that no server works on these data, and starts one. Its content is the server's port
 
 So no process id is needed to tell a live server from a dead one, and none is ever killed: a server is stopped
-by SHUTDOWN, on a connection whose server has said that these are its data.
+by SHUTDOWN. We talk to it through a socket in its data directory, which nobody else can have; the port is for
+senders. Were it ours too, a stranger who took the port of a server that has died would get our records.
 """
 
 import asyncio
@@ -39,16 +40,20 @@ ANSWER_SECONDS = 1.0
 POLL_SECONDS = 0.02
 WATCH_SECONDS = 0.5
 WARN_SECONDS = 60.0
+SOCKET = "valkey.sock"
 
 
 class Embedded:
     """One process's use of the server."""
 
-    url: str
+    url: str  # for senders
 
     def __init__(self, data: Path) -> None:
         self._data = data
         self._users = _open(data / "users.lock")
+        self._directory = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+        # A socket's path has 107 octets at most, and a state directory may be anywhere.
+        self._socket = f"/proc/{os.getpid()}/fd/{self._directory}/{SOCKET}"
 
     @classmethod
     async def enter(cls, state_dir: Path) -> Self:
@@ -62,7 +67,7 @@ class Embedded:
                 await self._join()
                 self.url = await self._ready()
             except BaseException:
-                os.close(self._users)
+                self._close()
                 raise
         except (OSError, subprocess.TimeoutExpired) as error:
             raise StoreUnavailable(f"the embedded store cannot run in {state_dir}: {error}") from error
@@ -72,10 +77,15 @@ class Embedded:
         """Stop using the server; stop the server when nobody else uses it."""
         if _locked(self._users, fcntl.LOCK_EX):
             await self._stop()
-        os.close(self._users)
+        self._close()
+
+    @property
+    def own_url(self) -> str:
+        """The URL for this process, as long as it uses the server."""
+        return f"unix://{self._socket}"
 
     async def revived(self, warn: Callable[[str], None]) -> AsyncIterator[str]:
-        """Start the server again whenever it has died, and yield its URL, for ever.
+        """Start the server again whenever it has died, and yield our URL, for ever.
 
         One that lives but does not answer (stopped, swapped out, on a slow disk) is left alone. Why one does
         not start is told once a minute: each report meanwhile is answered 451.
@@ -94,7 +104,7 @@ class Embedded:
                     told = _now()
                     warn(error.cause)
                 continue
-            yield self.url
+            yield self.own_url
 
     async def _join(self) -> None:
         """Become one of the users; wait while the last of them is stopping the server."""
@@ -109,7 +119,7 @@ class Embedded:
         deadline, attempts = _now() + START_SECONDS, 0
         while _now() < deadline:
             port = self._port()
-            if port is not None and await self._is_ours(port):
+            if port is not None and await self._answers():
                 return f"redis://127.0.0.1:{port}/0"
             lock = self._claim()
             if lock is not None:
@@ -157,6 +167,8 @@ class Embedded:
             "dir": str(self._data),
             "bind": "127.0.0.1",
             "port": str(port),
+            "unixsocket": SOCKET,  # in "dir"
+            "unixsocketperm": "700",
             "pidfile": str(self._data / "valkey.pid"),
             "logfile": str(self._data / "valkey.log"),
             "loglevel": "warning",
@@ -182,22 +194,20 @@ class Embedded:
             words = " ".join((done.stderr or done.stdout).decode("utf-8", "replace").split())[-200:]
             raise StoreUnavailable(f"the embedded store does not start: {words}")
 
-    async def _is_ours(self, port: int) -> bool:
-        """Whether the server on this port works on our data, and has read them."""
+    async def _answers(self) -> bool:
+        """Whether the server on our data is there, and has read them."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), _client(port) as client:
-                settings = await client.config_get("dir")
-                return settings.get("dir") == str(self._data) and bool(await client.ping())
-        except (RedisError, OSError, TimeoutError, ValueError):
+            async with asyncio.timeout(ANSWER_SECONDS), self._client() as client:
+                return bool(await client.ping())
+        except (RedisError, OSError, TimeoutError):
             return False
 
     async def _stop(self) -> None:
         """Stop the server in good order; one that does not answer is left to the next who starts."""
-        port = self._port()
-        if port is None or not await self._is_ours(port):
+        if not await self._answers():
             return
         try:
-            async with asyncio.timeout(STOP_SECONDS), _client(port) as client:
+            async with asyncio.timeout(STOP_SECONDS), self._client() as client:
                 await client.shutdown()
         except (RedisError, OSError, TimeoutError):
             pass  # it hangs up instead of answering
@@ -208,6 +218,18 @@ class Embedded:
                 os.close(lock)
                 return
             await asyncio.sleep(POLL_SECONDS)
+
+    def _client(self) -> Redis:
+        return Redis(
+            unix_socket_path=self._socket,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            driver_info=None,
+        )
+
+    def _close(self) -> None:
+        os.close(self._users)
+        os.close(self._directory)
 
 
 def binary() -> str:
@@ -240,17 +262,6 @@ def _free_port(preferred: int | None) -> int:
                 continue
             return port
     raise StoreUnavailable(f"no port is free for the embedded store in {FIRST_PORT}-{FIRST_PORT + PORTS - 1}")
-
-
-def _client(port: int) -> Redis:
-    return Redis(
-        host="127.0.0.1",
-        port=port,
-        protocol=2,
-        decode_responses=True,
-        retry=Retry(NoBackoff(), 0),
-        driver_info=None,
-    )
 
 
 def _open(path: Path) -> int:

@@ -59,12 +59,12 @@ class Store:
             return cls(Server(url, settings), keys, policy)
         embedded = await Embedded.enter(state_dir)
         here = Settings(durability=settings.durability, replicas=settings.replicas)
-        return cls(Server(embedded.url, here), keys, policy, embedded)
+        return cls(Server(embedded.own_url, here), keys, policy, embedded)
 
     @property
     def url(self) -> str:
         """Where the store is, without user and password: to print and log."""
-        return self._server.url
+        return self._server.url if self._embedded is None else self._embedded.url
 
     async def close(self) -> None:
         """Finish what is queued and leave; the last to leave an embedded server stops it."""

@@ -207,6 +207,31 @@ def test_somebody_elses_server_on_our_port_is_neither_used_nor_stopped(state_dir
     foreign.kill()
 
 
+def test_a_stranger_on_the_port_of_a_server_that_died_gets_no_records(state_dir, tmp_path_factory):
+    foreign = RedisServer(BINARIES["valkey"], tmp_path_factory.mktemp("foreign"))
+
+    async def scenario() -> None:
+        store = await opened(state_dir)
+        port = int(store.url.rpartition(":")[2].removesuffix("/0"))
+        os.kill(pid_of(store.url), signal.SIGKILL)
+        wait_for(lambda: not lives(state_dir))
+        with foreign.client() as redis:
+            redis.config_set("port", port)
+        foreign.port = port
+        with pytest.raises(StoreUnavailable):
+            await store.record(REPORT)
+        watch = asyncio.create_task(store.watch())
+        await confirmed(store, *REPORT)
+        assert store.url != foreign.url
+        watch.cancel()
+        await store.close()
+
+    asyncio.run(scenario())
+    with foreign.client() as redis:
+        assert redis.dbsize() == 0
+    foreign.kill()
+
+
 def test_a_race_of_starters_starts_one_server(state_dir):
     async def scenario() -> None:
         stores = await asyncio.gather(*(opened(state_dir) for _ in range(5)))
