@@ -97,7 +97,8 @@ def mask(text: str) -> str:
 def _quoted(text: str) -> str:
     for quote in list(_QUOTES.finditer(text))[-1:]:
         reply = text[quote.end() :]
-        if sum(map(str.isalpha, reply)) > 5:
+        # "Sender address rejected: unverified address: host mx said: user unknown" tells of the sender.
+        if sum(map(str.isalpha, reply)) > 5 and "sender address" not in text[: quote.start()]:
             return reply
     return text
 
