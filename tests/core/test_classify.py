@@ -154,65 +154,72 @@ class TestBugClasses:
     "notice",
     [
         (
-            "This is the mail system at host mx.example.net. I'm sorry to have to inform you that your message could not "
-            "be delivered to one or more recipients. It's attached below. For further assistance, please send mail to "
-            "postmaster. If you do so, please include this problem report."
+            "This is the mail system at host mx.example.net. I'm sorry to have to inform you that your "
+            "message could not be delivered to one or more recipients. It's attached below. For further "
+            "assistance, please send mail to postmaster. If you do so, please include this problem report."
         ),
         (
-            "THIS IS A WARNING ONLY. YOU DO NOT NEED TO RESEND YOUR MESSAGE. Your message could not be delivered for more "
-            "than 4 hours. It will be retried until it is 5 days old."
+            "THIS IS A WARNING ONLY. YOU DO NOT NEED TO RESEND YOUR MESSAGE. Your message could not be "
+            "delivered for more than 4 hours. It will be retried until it is 5 days old."
         ),
         (
-            "This message was created automatically by mail delivery software. A message that you sent could not be "
-            "delivered to one or more of its recipients. This is a permanent error. The following address(es) failed: "
-            "jane@example.org"
+            "This message was created automatically by mail delivery software. A message that you sent could"
+            " not be delivered to one or more of its recipients. This is a permanent error. The following "
+            "address(es) failed: jane@example.org"
         ),
         (
-            "No action is required on your part. Delivery attempts will continue for some time, and this warning may be "
-            "repeated at intervals if the message remains undelivered. Eventually the mail delivery software will give up."
+            "No action is required on your part. Delivery attempts will continue for some time, and this "
+            "warning may be repeated at intervals if the message remains undelivered. Eventually the mail "
+            "delivery software will give up."
         ),
         (
-            "Hi. This is the qmail-send program at example.net. I'm afraid I wasn't able to deliver your message to the "
-            "following addresses. This is a permanent error; I've given up. Sorry it didn't work out. <jane@example.org>:"
+            "Hi. This is the qmail-send program at example.net. I'm afraid I wasn't able to deliver your "
+            "message to the following addresses. This is a permanent error; I've given up. Sorry it didn't "
+            "work out. <jane@example.org>:"
         ),
         (
-            "The original message was received at Thu, 1 Jan 2026 10:00:00 +0100 from localhost [127.0.0.1] ----- The "
-            "following addresses had permanent fatal errors ----- <jane@example.org> ----- Transcript of session follows"
+            "The original message was received at Thu, 1 Jan 2026 10:00:00 +0100 from localhost [127.0.0.1] "
+            "----- The following addresses had permanent fatal errors ----- <jane@example.org> ----- "
+            "Transcript of session follows"
         ),
         (
-            "Your message did not reach some or all of the intended recipients. The following recipient(s) cannot be "
-            "reached: Jane Doe on 1/1/2026 10:00 AM"
+            "Your message did not reach some or all of the intended recipients. The following recipient(s) "
+            "cannot be reached: Jane Doe on 1/1/2026 10:00 AM"
         ),
         (
-            "Delivery has failed to these recipients or groups: jane@example.org An error occurred while trying to deliver "
-            "this message to the recipient's e-mail address. Please try resending this message, or provide the following "
-            "diagnostic text to your system administrator."
+            "Delivery has failed to these recipients or groups: jane@example.org An error occurred while "
+            "trying to deliver this message to the recipient's e-mail address. Please try resending this "
+            "message, or provide the following diagnostic text to your system administrator."
         ),
         (
-            "** Message not delivered ** There was a problem delivering your message to jane@example.org. See the "
-            "technical details below."
+            "** Message not delivered ** There was a problem delivering your message to jane@example.org. "
+            "See the technical details below."
         ),
         (
-            "Google tried to deliver your message, but it was rejected by the recipient domain. We recommend contacting "
-            "the other email provider for further information about the cause of this error."
+            "Google tried to deliver your message, but it was rejected by the recipient domain. We recommend"
+            " contacting the other email provider for further information about the cause of this error."
         ),
         (
-            "** Delivery incomplete ** There was a temporary problem delivering your message to jane@example.org. Gmail "
-            "will retry for 46 more hours. You'll be notified if the delivery fails permanently."
+            "** Delivery incomplete ** There was a temporary problem delivering your message to "
+            "jane@example.org. Gmail will retry for 46 more hours. You'll be notified if the delivery fails "
+            "permanently."
         ),
         (
-            "Hi! This is the MAILER-DAEMON, please DO NOT REPLY to this email. An error has occurred while attempting to "
-            "deliver a message for the following list of recipients: jane@example.org:"
+            "Hi! This is the MAILER-DAEMON, please DO NOT REPLY to this email. An error has occurred while "
+            "attempting to deliver a message for the following list of recipients: jane@example.org:"
         ),
         (
-            "The attached message had PERMANENT fatal delivery errors! After one or more unsuccessful delivery attempts "
-            "the attached message has been removed from the mail queue on this server."
+            "The attached message had PERMANENT fatal delivery errors! After one or more unsuccessful "
+            "delivery attempts the attached message has been removed from the mail queue on this server."
         ),
         (
-            "Your message to jane@example.org could not be delivered. Possible reasons: the address may be misspelled, "
-            "the mailbox may be full, or the recipient's server may be down."
+            "Your message to jane@example.org could not be delivered. Possible reasons: the address may be "
+            "misspelled, the mailbox may be full, or the recipient's server may be down."
         ),
-        "Dies ist eine automatisch erzeugte Benachrichtigung. Ihre Nachricht konnte nicht zugestellt werden.",
+        (
+            "Dies ist eine automatisch erzeugte Benachrichtigung. Ihre Nachricht konnte nicht zugestellt "
+            "werden."
+        ),
         "Votre message n'a pas pu être remis aux destinataires suivants : jane@example.org.",
     ],
 )
