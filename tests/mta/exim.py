@@ -48,6 +48,7 @@ class Exim(UnpackedServer):
     name = "exim"
     # Where no server answered, its last report tells no cause but the time.
     differs: ClassVar = {
+        "disconnect": {"or_else": Category.MESSAGE_EXPIRED},
         "refused": {"category": Category.MESSAGE_EXPIRED},
         "tempfail": {"category": Category.MESSAGE_EXPIRED},
         # "Unrouteable address" is what it says of a user who does not exist, too.

@@ -33,6 +33,11 @@ class Fate:
     domain: str = "{mta}.example"
     message: str = ""  # fates with the same one are recipients of one message
     notify: str = ""  # NOTIFY of RFC 3461
+    or_else: Category | None = None  # what its server says instead when its last attempt fell another way
+
+    def is_told_by(self, actions: set[str]) -> bool:
+        """Whether these are the reports: mail may expire before its warning is due, on a busy machine."""
+        return actions == self.actions or (self.actions == EXPIRED and actions == FAILED)
 
     def address(self, mta: str) -> str:
         return f"{self.name}@{self.domain.format(mta=mta)}"
