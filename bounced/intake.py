@@ -1,6 +1,7 @@
 """One message that has come in whole: read it, record what it says, log it, and only then answer 250.
 
-unreadable, too many recipients         quarantine on disk, then 250: refusing a bounce loses it
+unreadable                              quarantine on disk, then 250: refusing a bounce loses it
+more recipients than are believed       the same, for the others
 for postmaster or abuse only            kept on disk for a person, then 250
 autoreply, abuse complaint              logged, 250: changes nothing
 everything else                         one call of the store for all recipients, then 250
@@ -82,10 +83,12 @@ class Intake:
         for proof in arrival.judged_by:
             reading = await self._read(arrival, proof)
             reason = _unreadable(reading)
-            if reading is None or reason:
+            if reason:
                 file = await asyncio.to_thread(self._quarantine.keep, arrival.content, reason)
                 events.bounce_unrecognised(_facts(arrival, started, proof), reason, str(file))
-            elif reading.report.kind in IGNORED:
+            if reading is None:
+                continue
+            if reading.report.kind in IGNORED:
                 events.bounce_ignored(_facts(arrival, started, proof), reading)
             else:
                 outcomes = await self._record(reading)
@@ -110,11 +113,11 @@ def _unreadable(reading: Reading | None) -> str:
     """Say in a word why a person must look at this mail; "" when there is no need."""
     if reading is None:
         return "reader-failed"
+    if reading.report.kind in IGNORED:
+        return ""
     if reading.left_out:
         return "too-many-recipients"
-    if not reading.verdicts and reading.report.kind not in IGNORED:
-        return "no-recipient"
-    return ""
+    return "" if reading.verdicts else "no-recipient"
 
 
 def _change(verdict: Verdict, identity: str) -> Change | None:
@@ -132,6 +135,7 @@ def _change(verdict: Verdict, identity: str) -> Change | None:
         status=verdict.status,
         diagnostic=verdict.diagnostic,
         remote_mta=verdict.remote_mta,
+        at=verdict.at,
     )
 
 

@@ -144,7 +144,7 @@ class Change:
     status: str | None = None
     diagnostic: str | None = None
     remote_mta: str | None = None
-    until: int | None = None  # SUPPRESS only: when it ends; None: after hard_expiry
+    until: int | None = None  # HARD and SUPPRESS: when it ends; None: after hard_expiry
     reason: str | None = None  # SUPPRESS only
 
 

@@ -291,7 +291,7 @@ def test_an_embedded_server_that_does_not_start_again_is_told_once_a_minute(stat
                 await asyncio.sleep(0.01)
         data.unlink()
         (state_dir / "aside").rename(data)
-        assert (await confirmed(store, *REPORT, seconds=10)).result is Result.DUPLICATE
+        assert (await confirmed(store, REPORT[0], seconds=10)).result is Result.DUPLICATE
         watch.cancel()
         await store.close()
 
