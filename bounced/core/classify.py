@@ -24,7 +24,12 @@ def classify(evidence: Evidence, rules: Ruleset) -> Classification:
     if not matching:
         return Classification(Category.OTHER, "")
     first, *others = matching
-    return Classification(first.category, first.id, tuple((rule.category, rule.id) for rule in others))
+    return Classification(
+        first.category,
+        first.id,
+        tuple((rule.category, rule.id) for rule in others),
+        settled=first.layer is rules.rules[0].layer,
+    )
 
 
 def matches(evidence: Evidence, rules: Ruleset, *, all_texts: bool = True) -> list[Rule]:

@@ -119,6 +119,7 @@ class Classification:
     category: Category
     rule: str  # id of the rule, "" when none matched
     runners_up: tuple[tuple[Category, str], ...] = ()  # what weaker rules would have said
+    settled: bool = False  # no other text could say it more strongly
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,6 @@ from bounced.core.model import (
     Verdict,
 )
 from bounced.core.policy import Policy
-from bounced.core.recipients import Recipient
 from bounced.core.returned import ReturnedMail
 from bounced.core.returnpath import Proof
 from bounced.core.ruleset import Ruleset
@@ -82,10 +81,12 @@ def read(
     chosen, left_out = recipients.choose(found, max_recipients)
     if proof is not None:
         chosen, left_out = (recipients.proven(found, proof),) if found.recipients else (), 0
-    if found.source == report.SOURCE:
-        chosen = recipients.explained(chosen, mail.notice)
-        found = replace(found, recipients=tuple(recipient.report for recipient in chosen))
-    verdicts = tuple(_verdict(recipient, found, knowledge.rules, policy) for recipient in chosen)
+    judged = [_judged(recipient.report, found, mail, knowledge.rules) for recipient in chosen]
+    found = replace(found, recipients=tuple(entry for entry, _ in judged))
+    verdicts = tuple(
+        _verdict(recipient.address, entry, classification, policy, found.date)
+        for recipient, (entry, classification) in zip(chosen, judged, strict=True)
+    )
     return Reading(found, verdicts, proof.identity if proof else _identity(found, raw), left_out)
 
 
@@ -143,24 +144,35 @@ def _identity(found: Report, raw: bytes) -> str:
     return known or hashlib.sha256(raw).hexdigest()
 
 
-def _verdict(recipient: Recipient, found: Report, rules: Ruleset, policy: Policy) -> Verdict:
-    entry = recipient.report
-    evidence = recipients.evidence(entry, found)
-    judged = Classification(Category.OTHER, "")
-    if entry.action in (Action.FAILED, Action.DELAYED):
-        judged = classify(evidence, rules)
-    specific = status.find(entry.diagnostic or "")
+def _judged(
+    entry: RecipientReport, found: Report, mail: ReturnedMail, rules: Ruleset
+) -> tuple[RecipientReport, Classification]:
+    """The entry and its category: by its fields alone where they settle it, else by the notice too."""
+    if entry.action not in (Action.FAILED, Action.DELAYED):
+        return entry, Classification(Category.OTHER, "")
+    judged = classify(recipients.evidence(entry, found), rules)
+    if found.source == report.SOURCE and not judged.settled:
+        entry = recipients.explained(entry, mail.notice, alone=len(found.recipients) == 1)
+        judged = classify(recipients.evidence(entry, found), rules)
+    return entry, judged
+
+
+def _verdict(
+    address: str, entry: RecipientReport, judged: Classification, policy: Policy, date: int | None
+) -> Verdict:
+    text = entry.diagnostic or ""
+    specific = entry.status if status.is_specific(entry.status) else status.find(text)
     return Verdict(
-        recipient=recipient.address,
+        recipient=address,
         final_recipient=entry.final_recipient,
         action=entry.action,
-        status=entry.status if status.is_specific(entry.status) else specific or entry.status,
-        smtp_reply=evidence.reply_code,
+        status=specific or entry.status,
+        smtp_reply=status.reply_code(text),
         diagnostic=entry.diagnostic,
         remote_mta=entry.remote_mta,
         category=judged.category,
         severity=policy.severity_of(judged.category) if entry.action is Action.FAILED else Severity.NONE,
         rule=judged.rule,
         runners_up=judged.runners_up,
-        at=entry.last_attempt or found.date,
+        at=entry.last_attempt or date,
     )

@@ -69,16 +69,13 @@ def proven(report: Report, proof: Proof) -> Recipient:
     return Recipient(address, RecipientReport(action=Action.FAILED if failed else None))
 
 
-def explained(chosen: tuple[Recipient, ...], notice: str) -> tuple[Recipient, ...]:
-    """Each recipient with what the notice says of it; all of it, where there is but one and it is not named."""
-    whole = " ".join(notice[: 2 * MAX_TEXT].split())[:MAX_TEXT] if len(chosen) == 1 else ""
-    told = []
-    for recipient in chosen:
-        entry = recipient.report
-        named = filter(None, (entry.final_recipient, entry.original_recipient))
-        said = next(filter(None, (explanation_of(address, notice) for address in named)), whole)
-        told.append(Recipient(recipient.address, replace(entry, explanation=said)))
-    return tuple(told)
+def explained(entry: RecipientReport, notice: str, *, alone: bool) -> RecipientReport:
+    """The entry with what the notice says of it; all of it, where it is alone and neither named nor diagnosed."""
+    named = filter(None, (entry.final_recipient, entry.original_recipient))
+    said = next(filter(None, (explanation_of(address, notice) for address in named)), "")
+    if alone and not (said and any(map(str.isalpha, entry.diagnostic or ""))):
+        said = " ".join(notice[: 2 * MAX_TEXT].split())[:MAX_TEXT]
+    return replace(entry, explanation=said)
 
 
 def evidence(recipient: RecipientReport, report: Report) -> Evidence:

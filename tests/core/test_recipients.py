@@ -87,5 +87,17 @@ def test_evidence_carries_what_a_category_is_judged_by():
     ],
 )
 def test_a_recipient_is_explained_by_the_notice(notice, explanation):
-    (entry,) = read(dsn(GROUP, notice=notice)).report.recipients
+    fields = GROUP + "Diagnostic-Code: smtp; 550 Sorry\n"
+    (entry,) = read(dsn(fields, notice=notice)).report.recipients
     assert entry.explanation == explanation
+
+
+def test_the_only_recipient_is_explained_by_the_whole_notice_where_no_words_are_diagnosed():
+    (entry,) = read(dsn(GROUP, notice="<jane@example.org>: failed\n\nThe disk is full.\n")).report.recipients
+    assert entry.explanation == "<jane@example.org>: failed The disk is full."
+
+
+def test_the_notice_is_not_asked_when_the_diagnostic_settles_it():
+    fields = GROUP + "Diagnostic-Code: smtp; 550 5.1.1 User unknown\n"
+    (entry,) = read(dsn(fields, notice="<jane@example.org>: mailbox full\n")).report.recipients
+    assert entry.explanation == ""
