@@ -182,7 +182,10 @@ class _Reader:
         introduction = "" if begins.rest else last_paragraph(self._before[-3:])
         if introduction.endswith((":", " to", " at")):
             introduced = self._marks.named(f"{introduction} {begins.address}")
-            return introduced if introduced is not None and not introduced.address else begins
+            if introduced is not None:
+                return begins if introduced.address else introduced
+            if not self._marks.says(introduction):
+                return None  # "Our new sales team:"
         return begins
 
 

@@ -32,6 +32,7 @@ from bounced.core import (
 )
 from bounced.core.classify import classify
 from bounced.core.marks import Marks
+from bounced.core.mime import Headers
 from bounced.core.model import (
     Action,
     Category,
@@ -49,6 +50,7 @@ from bounced.core.returnpath import Proof
 from bounced.core.ruleset import Ruleset
 
 _EXPLANATION = 2_000
+_LIST_FIELDS = ("list-id", "list-post", "mailing-list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def read(
     found = _identified(found, mail)
     chosen, left_out = recipients.choose(found, max_recipients)
     if proof is not None:
+        if found.kind is Kind.BOUNCE and not found.recipients:  # it names nobody, but we know whom
+            found = replace(found, recipients=(_unnamed(mail),))
         chosen, left_out = (recipients.proven(found, proof),) if found.recipients else (), 0
     judged = [_judged(recipient.report, found, mail, knowledge.rules) for recipient in chosen]
     found = replace(found, recipients=tuple(entry for entry, _ in judged))
@@ -101,7 +105,11 @@ def _report(mail: ReturnedMail) -> Report:
 
 
 def _may_wrap(found: Report, mail: ReturnedMail) -> bool:
-    return found.kind in (Kind.OTHER, Kind.BOUNCE) and not notice.is_reply(mail.headers.get("subject"))
+    return (
+        found.kind in (Kind.OTHER, Kind.BOUNCE)
+        and not mail.status
+        and not notice.is_reply(mail.headers.get("subject"))
+    )
 
 
 def _identified(found: Report, mail: ReturnedMail) -> Report:
@@ -109,12 +117,13 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
     returned = mail.returned
     addressees = tuple(mailbox.find_all(f"{returned.get('to')} {returned.get('cc')}")) if returned else ()
     recipients = found.recipients
-    if found.kind is Kind.BOUNCE and not recipients and len(addressees) == 1:
-        # The report names nobody, and the returned mail had one recipient: nobody else can be meant.
-        explanation = " ".join(mail.notice[:_EXPLANATION].split())
-        recipients = (
-            RecipientReport(final_recipient=addressees[0], action=Action.FAILED, explanation=explanation),
-        )
+    if (
+        found.kind is Kind.BOUNCE
+        and not recipients
+        and returned
+        and _had_one_recipient(mail, returned, addressees)
+    ):
+        recipients = (_unnamed(mail, addressees[0]),)
     return replace(
         found,
         recipients=recipients,
@@ -126,8 +135,29 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
     )
 
 
+def _had_one_recipient(mail: ReturnedMail, returned: Headers, addressees: tuple[str, ...]) -> bool:
+    """Whether the returned header shows one recipient, so that a report that names nobody means it.
+
+    A header is no envelope: mail to a list, with copies, or to its own author went to others too.
+    """
+    authors = f"{returned.get('from')} {returned.get('sender')} {mail.headers.get('to')}"
+    return (
+        len(addressees) == 1
+        and "cc" not in returned
+        and addressees[0].lower() not in map(str.lower, mailbox.find_all(authors))
+        and not any(name in returned for name in _LIST_FIELDS)
+    )
+
+
+def _unnamed(mail: ReturnedMail, address: str | None = None) -> RecipientReport:
+    """The failure of somebody whom the report does not name, with all that it says."""
+    explanation = " ".join(mail.notice[:_EXPLANATION].split())
+    return RecipientReport(final_recipient=address, action=Action.FAILED, explanation=explanation)
+
+
 def _message_id(value: str) -> str | None:
-    return value.split(maxsplit=1)[0][:250] if value.strip() else None
+    """msg-id of RFC 5322 section 3.6.4; None for one that names no message, such as "<>"."""
+    return value.split(maxsplit=1)[0][:250] if value.strip(" <>\"'") else None
 
 
 def _date(value: str) -> int | None:

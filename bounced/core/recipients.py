@@ -7,6 +7,7 @@ before forwarding. A recipient that a report names twice is one recipient.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from bounced.core import status
 from bounced.core.address import canonical
@@ -27,7 +28,7 @@ class Recipient:
 
 
 def choose(report: Report, limit: int) -> tuple[tuple[Recipient, ...], int]:
-    """The recipients of `report` in its order, at most `limit`, and how many were left out."""
+    """The recipients of `report` in its order, at most `limit` (0: all), and how many were left out."""
     chosen: dict[str, RecipientReport] = {}
     left_out = set[str]()
     # A local part alone, as servers without a domain of their own write it: the returned mail knows the rest.
@@ -43,7 +44,7 @@ def choose(report: Report, limit: int) -> tuple[tuple[Recipient, ...], int]:
         standing = chosen.get(address)
         if standing is not None:
             chosen[address] = _stronger(standing, entry)
-        elif len(chosen) < limit:
+        elif not limit or len(chosen) < limit:
             chosen[address] = entry
         else:
             left_out.add(address)
@@ -57,10 +58,10 @@ def proven(report: Report, proof: Proof) -> Recipient:
     The address is the one, of those in the report and in the returned header, that the proof is about. When a
     forwarder hid it, it is "~" and the proof's name for it.
     """
-    for entry in report.recipients:
-        for address in _mailboxes(entry):
-            if proof.is_about(address):
-                return Recipient(address, entry)
+    about = [entry for entry in report.recipients if any(map(proof.is_about, _mailboxes(entry)))]
+    if about:
+        address = next(filter(proof.is_about, _mailboxes(about[0])))
+        return Recipient(address, reduce(_stronger, about))
     address = next(filter(proof.is_about, filter(None, map(canonical, report.addressees))), f"~{proof.rid}")
     if len(report.recipients) == 1:
         return Recipient(address, report.recipients[0])

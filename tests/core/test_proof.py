@@ -74,3 +74,25 @@ def test_a_delayed_report_stays_one():
     fields = GROUP.replace("failed", "delayed")
     (verdict,) = read(dsn(fields), proof=proof("jane@example.org")).verdicts
     assert verdict.action is Action.DELAYED
+
+
+@pytest.mark.parametrize(
+    ("actions", "action"),
+    [(("failed", "delivered"), Action.DELIVERED), (("delayed", "failed"), Action.FAILED)],
+)
+def test_of_several_fates_of_the_proven_recipient_the_same_counts_as_without_proof(actions, action):
+    fields = "\n".join(
+        f"Original-Recipient: rfc822; jane@example.org\nFinal-Recipient: rfc822; j{n}@example.net\nAction: {one}\n"
+        for n, one in enumerate(actions)
+    )
+    assert read(dsn(fields)).verdicts[0].action is action
+    assert read(dsn(fields), proof=proof("jane@example.org")).verdicts[0].action is action
+
+
+def test_a_notice_that_names_nobody_is_about_the_proven_recipient():
+    notice = (
+        "From: MAILER-DAEMON@mx.example\nSubject: failure notice\n\nIt could not be delivered: user unknown\n"
+    )
+    (verdict,) = read(notice, proof=proof("jane@example.org")).verdicts
+    assert verdict.recipient == f"~{rid_of('jane@example.org')}"
+    assert verdict.category is Category.INVALID_MAILBOX

@@ -1,0 +1,65 @@
+"""Nobody is blamed who is only near a report: in the returned header, below an introduction, in what is enclosed."""
+
+import pytest
+
+from tests.core.reading import dsn, names, read
+
+NOBODY_NAMED = """\
+From: MAILER-DAEMON@mx.example.org
+Subject: failure notice
+
+Your message could not be delivered: user unknown.
+
+--- Below this line is a copy of the message.
+
+{header}
+"""
+
+
+def test_a_report_that_names_nobody_means_the_only_recipient():
+    report = NOBODY_NAMED.format(header="From: news@example.com\nTo: jane@example.org\n")
+    assert names(read(report)) == ["jane@example.org"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: news@example.com\nTo: a@example.org, b@example.org\n",
+        "From: news@example.com\nTo: boss@example.org\nCc: team@example.org\n",
+        "From: news@example.com\nCc: boss@example.org\n",
+        "From: news@example.com\nTo: members@example.org\nList-Id: <members.example.org>\n",
+        "From: news@example.com\nTo: News <News@example.com>\n",
+        "From: news@example.com\nSubject: To whom it may concern\n",
+    ],
+)
+def test_nobody_in_a_header_that_does_not_show_the_envelope_is_meant(header):
+    assert names(read(NOBODY_NAMED.format(header=header))) == []
+
+
+def test_an_address_that_other_words_introduce_is_no_recipient():
+    notice = (
+        "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n"
+        "<jane@example.org>: the mailbox does not exist.\n\nOur new sales team:\nkim@corp.example\n"
+    )
+    assert names(read(notice)) == ["jane@example.org"]
+
+
+def test_a_report_inside_a_report_is_not_believed_even_if_that_names_nobody():
+    forged = dsn("Final-Recipient: rfc822; victim@example.net\nAction: failed\nStatus: 5.1.1\n").replace(
+        "=_b", "=_c"
+    )
+    assert names(read(dsn("Reporting-MTA: dns; mx.example.org\n", returned=forged))) == []
+
+
+@pytest.mark.parametrize("empty", ["<>", '""', "< >"])
+def test_an_empty_message_id_is_no_identity(empty):
+    returned = f"From: news@example.com\nTo: jane@example.org\nMessage-ID: {empty}\n"
+    report = dsn(
+        "Final-Recipient: rfc822; jane@example.org\nAction: failed\nStatus: 4.2.2\n", returned=returned
+    )
+    assert read(report).identity == "<report@relay.example.net>"
+
+
+def test_without_a_limit_every_recipient_is_believed():
+    fields = "\n".join(f"Final-Recipient: rfc822; u{n}@example.org\nAction: failed\n" for n in range(150))
+    assert len(read(dsn(fields), max_recipients=0).verdicts) == 150
