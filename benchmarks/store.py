@@ -1,6 +1,6 @@
 """How many changes a second the embedded store confirms, synced to disk, by number of concurrent callers.
 
-    python -m benchmarks.store
+python -m benchmarks.store
 """
 
 import asyncio
