@@ -101,6 +101,8 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     null_path = "return-path" in headers and headers.get("return-path").upper() in _NULL_PATHS
     submitted = headers.get("auto-submitted").lower()
     by_person = not (server or named) and ("autoreply" in heading or submitted.startswith("auto-replied"))
+    # A challenge or a vacation note, from a postmaster too: it may say that nothing was delivered, but not why.
+    by_person |= "autoreply" in heading | said and not (named or "final" in said or quoted.has_reply(notice))
     weight = (
         3 * named
         + 2 * server

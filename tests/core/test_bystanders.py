@@ -63,3 +63,15 @@ def test_an_empty_message_id_is_no_identity(empty):
 def test_without_a_limit_every_recipient_is_believed():
     fields = "\n".join(f"Final-Recipient: rfc822; u{n}@example.org\nAction: failed\n" for n in range(150))
     assert len(read(dsn(fields), max_recipients=0).verdicts) == 150
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I am away until Monday. Your mail was not delivered.\n\nkim@corp.example\n",
+        "Your message has not been delivered. To deliver your message, please click below.\n\nkim@corp.example\n",
+    ],
+)
+def test_a_postmaster_s_own_answer_is_no_bounce(text):
+    mail = f"From: postmaster@corp.example\nAuto-Submitted: auto-replied\nSubject: Your message\n\n{text}"
+    assert read(mail).report.kind == "autoreply"
