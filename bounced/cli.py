@@ -77,10 +77,10 @@ def parser() -> Parser:
     parse.add_argument(
         "files", nargs="+", metavar="FILE|DIR|-", help="a message, mbox, Maildir, or - for stdin"
     )
+    _settings(parse)
 
     explain = command("explain", "say what returned mail means and why, to a person", EXPLAIN)
     explain.add_argument("files", nargs="+", metavar="FILE|DIR|-", help="like parse")
-    _settings(explain)
     classify = command("classify", "say what one reply means, and by which rule", CLASSIFY)
     classify.add_argument("reply", metavar="REPLY", help="what the refusing server said")
     classify.add_argument("--status", metavar="X.Y.Z", help="enhanced status code of the report")
@@ -90,8 +90,9 @@ def parser() -> Parser:
     review.add_argument("files", nargs="+", metavar="FILE|DIR|-", help="like parse; -: JSON lines from stdin")
     for judges in (explain, classify, review):
         judges.add_argument(
-            "--rules", type=Path, metavar="DIR", help="rules of your own, consulted before ours"
+            "--rules", type=Path, metavar="DIR", help="rules of your own, instead of those in rules_dir"
         )
+        _settings(judges)
     rules = command("rules", "list, test or lint the rules", RULES)
     rules.add_argument("what", choices=("list", "test", "lint"))
     rules.add_argument(

@@ -1,6 +1,6 @@
 """The composition root: opens everything in order, waits for a signal, and closes it in reverse.
 
-    settings → keys, certificate → store (an embedded one is started) → reader → quarantine → intake → listener
+    settings → keys, certificate → rules → store (an embedded one is started) → quarantine → intake → listener
 
 SIGTERM and SIGINT drain it; SIGHUP has what can change read again (reloading.py).
 
@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from bounced import __version__, events, knowledge
+from bounced.core.ruleset import RulesError
 from bounced.intake import Intake
 from bounced.listener import Listener
 from bounced.listener.activation import inherited
@@ -76,10 +77,15 @@ async def run(effective: Effective, load: Callable[[], Effective], show: str) ->
         operation = Operation(effective, load)
     except OSError as error:
         raise CannotStart(f"smtp.tls: the certificate cannot be used: {error}", status=78) from error
-    async with _opened_store(settings) as store:
+    try:
         reader = Reader(
-            knowledge.load(), settings.decisions(), max_recipients=settings.smtp.limits.recipients
+            knowledge.read(settings.rules_dir),
+            settings.decisions(),
+            max_recipients=settings.smtp.limits.recipients,
         )
+    except RulesError as error:
+        raise CannotStart(f"rules_dir: {error}", status=78) from error
+    async with _opened_store(settings) as store:
         kept = settings.quarantine
         quarantine = Quarantine(settings.state_dir, messages=kept.messages, size=kept.size)
         intake = Intake(reader, store, quarantine)

@@ -4,7 +4,8 @@ Reading costs time in proportion to a message's size, and hostile mail some time
 nobody else would be served. A process also bounds what reading may take of memory and time, and what kills it kills
 only it: the mail then goes to quarantine. It ends with the daemon, whose pipe it reads from.
 
-    request   length (4 octets, big-endian), pickle of (content, policy, max_recipients, proof)
+    at first  length (4 octets, big-endian), pickle of the operator's rules: the files may be others by now
+    request   length, pickle of (content, policy, max_recipients, proof)
     answer    length, pickle of a Reading, or of the words for what went wrong
 """
 
@@ -16,15 +17,14 @@ import signal
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
 from typing import BinaryIO, cast
 
 from bounced import knowledge
 from bounced.core import pipeline
 from bounced.core.model import Reading
-from bounced.core.pipeline import Knowledge
 from bounced.core.policy import Policy
 from bounced.core.returnpath import Proof
+from bounced.knowledge import Sources
 
 # Mail up to this size is read at once: the worst that is known takes 85 ms of it.
 LARGE = 256 * 1024
@@ -43,10 +43,12 @@ class ReaderFailed(Exception):  # noqa: N818 - it says what is the case
 class Reader:
     """What reads for the daemon."""
 
-    def __init__(self, known: Knowledge, policy: Policy, *, max_recipients: int) -> None:
-        self._knowledge = known
+    def __init__(self, own: Sources, policy: Policy, *, max_recipients: int) -> None:
+        """`own`: the operator's rules. `max_recipients` of a report are believed, 0: all. Raises RulesError."""
+        self._own = own
+        self._knowledge = knowledge.compiled(own)
         self._policy = policy
-        self._max_recipients = max_recipients
+        self.max_recipients = max_recipients
         self._free: list[Process] = []
         self._turn = asyncio.Semaphore(PROCESSES)
 
@@ -59,15 +61,16 @@ class Reader:
                 content,
                 self._knowledge,
                 self._policy,
-                max_recipients=self._max_recipients,
+                max_recipients=self.max_recipients,
                 proof=proof,
             )
         except Exception as error:  # the same mail would fail the same way for ever
             raise ReaderFailed from error
 
-    def learn(self, known: Knowledge) -> None:
-        """Go by other rules from now on."""
-        self._knowledge = known
+    def learn(self, own: Sources) -> None:
+        """Go by other rules of the operator's from now on. Raises RulesError, and nothing changes."""
+        self._knowledge = knowledge.compiled(own)
+        self._own = own
         self.close()
 
     def close(self) -> None:
@@ -76,41 +79,45 @@ class Reader:
             _kill(self._free.pop())
 
     async def _read_elsewhere(self, content: bytes, proof: Proof | None) -> Reading:
-        request = pickle.dumps((content, self._policy, self._max_recipients, proof))
-        async with self._process() as process:
+        request = _framed((content, self._policy, self.max_recipients, proof))
+        async with self._turn:
             try:
-                async with asyncio.timeout(SECONDS):
-                    answer = await _ask(process, request)
+                try:
+                    if self._free:
+                        return await self._read_by(self._free.pop(), request)
+                except (ConnectionError, asyncio.IncompleteReadError):
+                    pass  # it may have died while it had nothing to do, which is not the mail's fault
+                return await self._read_by(await _start(self._own), request)
             except (TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
                 raise ReaderFailed("the reading process hung or died") from error
+
+    async def _read_by(self, process: Process, request: bytes) -> Reading:
+        """Have a process work; it is killed unless the work ends well."""
+        own = self._own
+        try:
+            async with asyncio.timeout(SECONDS):
+                answer = await _ask(process, request)
+        except BaseException:
+            _kill(process)
+            raise
+        if own is self._own:
+            self._free.append(process)
+        else:
+            _kill(process)
         if isinstance(answer, Reading):
             return answer
         raise ReaderFailed(str(answer))
 
-    @contextlib.asynccontextmanager
-    async def _process(self) -> AsyncIterator[Process]:
-        """A process that waits for work; it is killed unless the work ends well."""
-        async with self._turn:
-            known = self._knowledge
-            process = self._free.pop() if self._free else await _start()
-            try:
-                yield process
-            except BaseException:
-                _kill(process)
-                raise
-            if known is self._knowledge:
-                self._free.append(process)
-            else:
-                _kill(process)
 
-
-async def _start() -> Process:
+async def _start(own: Sources) -> Process:
     try:
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bounced.reader", stdin=PIPE, stdout=PIPE, limit=1024**2
         )
     except OSError as error:  # not the mail's fault: it may come again
         raise RuntimeError("a reading process does not start") from error
+    cast("asyncio.StreamWriter", process.stdin).write(_framed(own))
+    return process
 
 
 async def _ask(process: Process, request: bytes) -> object:
@@ -118,10 +125,15 @@ async def _ask(process: Process, request: bytes) -> object:
         cast("asyncio.StreamWriter", process.stdin),
         cast("asyncio.StreamReader", process.stdout),
     )
-    requests.write(struct.pack("!I", len(request)) + request)
+    requests.write(request)
     await requests.drain()
     (length,) = struct.unpack("!I", await answers.readexactly(4))
     return pickle.loads(await answers.readexactly(length))  # noqa: S301 - from our own process
+
+
+def _framed(value: object) -> bytes:
+    encoded = pickle.dumps(value)
+    return struct.pack("!I", len(encoded)) + encoded
 
 
 def _kill(process: Process) -> None:
@@ -134,7 +146,7 @@ def main(requests: BinaryIO, answers: BinaryIO) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the daemon, which ends us in its time
     with contextlib.suppress(ValueError, OSError):  # a sandbox may forbid it, and has a limit of its own
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    known = knowledge.load()
+    known = knowledge.compiled(pickle.loads(requests.read(*struct.unpack("!I", requests.read(4)))))  # noqa: S301
     while head := requests.read(4):
         content, policy, max_recipients, proof = pickle.loads(requests.read(*struct.unpack("!I", head)))  # noqa: S301
         answer: object
@@ -142,8 +154,7 @@ def main(requests: BinaryIO, answers: BinaryIO) -> None:
             answer = pipeline.read(content, known, policy, max_recipients=max_recipients, proof=proof)
         except Exception as error:  # noqa: BLE001 - the daemon logs it
             answer = f"{type(error).__name__}: {error}"
-        encoded = pickle.dumps(answer)
-        answers.write(struct.pack("!I", len(encoded)) + encoded)
+        answers.write(_framed(answer))
         answers.flush()
 
 

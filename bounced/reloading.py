@@ -16,7 +16,15 @@ from bounced.reader import Reader
 from bounced.settings import Effective, Mode, Settings, SettingsError, shown
 
 # Settings that begin so are taken at once; all others wait for a restart.
-AT_ONCE = ("return_path_domains", "return_path.", "smtp.limits.", "smtp.tls.", "smtp.proxies", "smtp.senders")
+AT_ONCE = (
+    "return_path_domains",
+    "return_path.",
+    "rules_dir",
+    "smtp.limits.",
+    "smtp.tls.",
+    "smtp.proxies",
+    "smtp.senders",
+)
 
 
 class Operation:
@@ -61,9 +69,10 @@ class Operation:
         except OSError as error:
             events.reload_failed("certificate", str(error))
         listener.terms = self.terms
+        reader.max_recipients = settings.smtp.limits.recipients
         try:
-            reader.learn(knowledge.load())
-        except (RulesError, OSError) as error:
+            reader.learn(knowledge.read(settings.rules_dir))
+        except RulesError as error:
             events.reload_failed("rules", str(error))
         else:
             events.daemon_reloaded("rules")

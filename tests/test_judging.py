@@ -148,7 +148,26 @@ def test_problems_of_rules_are_named_with_file_and_line(own, what, toml, problem
 
 def test_a_directory_that_is_not_there(capsys):
     assert main(["rules", "lint", "/nonexistent"]) == 64
-    assert "no such directory" in capsys.readouterr().err
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["classify", "explain", "review", "parse"])
+def test_rules_dir_and_policy_of_the_settings_are_gone_by(own, returned, command, capsys):
+    what = "550 our captain says no" if command == "classify" else str(returned)
+    assert main([command, what, "--set", "rules_dir=/nonexistent"]) == 78
+    assert capsys.readouterr().err == "bounced: /nonexistent: No such file or directory\n"
+    assert main([command, what, "--set", f"rules_dir={own}"]) == 0
+
+
+def test_parse_goes_by_the_policy(returned, capsys):
+    main(["parse", str(returned), "--set", "policy.severity.invalid-mailbox=record"])
+    assert "\trecord\t" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["classify", "explain", "review"])
+def test_the_directory_of_the_command_line_must_be_there_too(command, capsys):
+    assert main([command, "550 no", "--rules", "/nonexistent"]) == 78
+    assert "/nonexistent" in capsys.readouterr().err
 
 
 def test_review_begins_a_rule_for_each_group(tmp_path, capsys):

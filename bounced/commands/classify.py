@@ -4,13 +4,14 @@ import argparse
 from collections.abc import Iterator
 from importlib.resources import files
 
-from bounced import knowledge
 from bounced.commands import Exit, complain, say
+from bounced.commands.judging import judged_by
 from bounced.core import advice, classify
 from bounced.core.model import Category, Evidence
 from bounced.core.printable import printable
 from bounced.core.ruleset import RulesError, Ruleset
 from bounced.core.text import mask
+from bounced.settings import SettingsError
 
 _SHOWN = 4  # runners-up
 
@@ -18,8 +19,8 @@ _SHOWN = 4  # runners-up
 def run(args: argparse.Namespace) -> int:
     """Print the category of `args.reply`, the rule, its reason, and what weaker rules would have said."""
     try:
-        rules = knowledge.load(args.rules).rules
-    except RulesError as error:
+        rules = judged_by(args, args.rules)[0].rules
+    except (SettingsError, RulesError) as error:
         complain(*error.problems)
         return Exit.CONFIG
     evidence = Evidence(

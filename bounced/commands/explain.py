@@ -2,15 +2,16 @@
 
 import argparse
 
-from bounced import knowledge, settings
 from bounced.commands import Exit, complain, say
 from bounced.commands.classify import judgement
+from bounced.commands.judging import judged_by
 from bounced.commands.sources import sources
 from bounced.core import pipeline, recipients
 from bounced.core.model import Severity
 from bounced.core.policy import Period, Policy
 from bounced.core.printable import printable
 from bounced.core.ruleset import RulesError
+from bounced.settings import SettingsError
 
 MAX_RECIPIENTS = 100
 
@@ -25,9 +26,8 @@ EFFECTS = {
 def run(args: argparse.Namespace) -> int:
     """Explain every message of `args.files`; 1 when one could not be read."""
     try:
-        policy = settings.load(args.config, args.set).settings.decisions()
-        known = knowledge.load(args.rules)
-    except (settings.SettingsError, RulesError) as error:
+        known, policy = judged_by(args, args.rules)
+    except (SettingsError, RulesError) as error:
         complain(*error.problems)
         return Exit.CONFIG
     status = Exit.OK

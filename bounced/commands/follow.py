@@ -15,15 +15,16 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
-from bounced import knowledge, settings
 from bounced.commands import Exit, complain
 from bounced.commands.asking import ask
+from bounced.commands.judging import judged_by
 from bounced.core.address import canonical
 from bounced.core.classify import classify
 from bounced.core.model import Evidence
 from bounced.core.policy import Change, Policy, What
-from bounced.core.ruleset import Ruleset
+from bounced.core.ruleset import RulesError, Ruleset
 from bounced.maillog import Attempt, Reader
+from bounced.settings import SettingsError
 from bounced.store import Store, StoreUnavailable
 
 BLOCK = 1 << 20  # octets read in one go
@@ -39,11 +40,15 @@ def run(args: argparse.Namespace) -> int:
         complain(f"{args.file}: no such file")
         return Exit.NO_INPUT
 
+    try:
+        known, policy = judged_by(args)
+    except (SettingsError, RulesError) as error:
+        complain(*error.problems)
+        return Exit.CONFIG
+
     async def work(store: Store) -> int:
         await store.ping()
-        policy = settings.load(args.config, args.set).settings.decisions()
-        rules = knowledge.load().rules if args.bounces else None
-        learner = _Learner(store, policy, rules)
+        learner = _Learner(store, policy, known.rules if args.bounces else None)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -10,17 +10,19 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from bounced import knowledge, lists
+from bounced import lists
 from bounced.commands import Exit, complain, say
 from bounced.commands.asking import ask
+from bounced.commands.judging import judged_by
 from bounced.commands.progress import progress
 from bounced.core.address import canonical
 from bounced.core.classify import classify
 from bounced.core.model import Category, Evidence
 from bounced.core.naming import is_name, name_of
 from bounced.core.policy import Change, What
-from bounced.core.ruleset import Ruleset
+from bounced.core.ruleset import RulesError, Ruleset
 from bounced.lists import Entry
+from bounced.settings import SettingsError
 from bounced.store import Store
 from bounced.store.store import FOR_EVER
 
@@ -89,7 +91,12 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         complain(f"{args.file}: {error.strerror}")
         return Exit.NO_INPUT
-    task = _Import(knowledge.load().rules, int(time.time()))
+    try:
+        known, _ = judged_by(args)
+    except (SettingsError, RulesError) as error:
+        complain(*error.problems)
+        return Exit.CONFIG
+    task = _Import(known.rules, int(time.time()))
 
     async def work(store: Store | None) -> int:
         with progress("addresses", descriptor) as advance:

@@ -16,13 +16,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from bounced import knowledge
-from bounced.commands import Exit, say
+from bounced.commands import Exit, complain, say
+from bounced.commands.judging import judged_by
 from bounced.commands.sources import Source, sources
 from bounced.core import pipeline
 from bounced.core.model import Reading, Severity
-from bounced.core.policy import Policy
 from bounced.core.printable import printable
+from bounced.core.ruleset import RulesError
+from bounced.settings import SettingsError
 
 PATIENCE = 1.0  # seconds before progress is shown
 COLOURS = {Severity.HARD: "red", Severity.SOFT: "yellow", Severity.RECORD: "cyan", Severity.NONE: "dim"}
@@ -30,7 +31,11 @@ COLOURS = {Severity.HARD: "red", Severity.SOFT: "yellow", Severity.RECORD: "cyan
 
 def run(args: argparse.Namespace) -> int:
     """Print what every message of `args.files` says; 1 when one could not be read."""
-    known, policy = knowledge.load(), Policy()
+    try:
+        known, policy = judged_by(args)
+    except (SettingsError, RulesError) as error:
+        complain(*error.problems)
+        return Exit.CONFIG
     write = _write_json if args.json else _write_coloured if sys.stdout.isatty() else _write_columns
     status = Exit.OK
     for source in _with_progress(sources(args.files)):

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bounced import knowledge
 from bounced.commands import Exit, complain, say
+from bounced.commands.judging import judged_by
 from bounced.commands.sources import sources
 from bounced.core import pipeline, recipients
 from bounced.core.classify import matches
@@ -22,6 +22,7 @@ from bounced.core.policy import Policy
 from bounced.core.printable import printable
 from bounced.core.ruleset import WEAK, RulesError, Ruleset
 from bounced.core.text import mask
+from bounced.settings import SettingsError
 
 _EXAMPLES = 3
 _PATTERN_SIGNS = re.compile(r"([\\.+*?()|\[\]{}^$])")
@@ -38,8 +39,8 @@ class Group:
 def run(args: argparse.Namespace) -> int:
     """Print the groups of all that `args.files` hold; 1 when something could not be read."""
     try:
-        known = knowledge.load(args.rules)
-    except RulesError as error:
+        known, _ = judged_by(args, args.rules)
+    except (SettingsError, RulesError) as error:
         complain(*error.problems)
         return Exit.CONFIG
     status = Exit.OK

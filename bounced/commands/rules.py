@@ -15,8 +15,11 @@ from bounced.core.ruleset import Layer, Rule, RulesError, Ruleset
 def run(args: argparse.Namespace) -> int:
     """List, test or lint the rules of `args.directory` together with ours; 1 when something is wrong."""
     directory: Path | None = args.directory
-    if directory is not None and not directory.is_dir():
-        complain(f"{directory}: no such directory")
+    try:
+        if directory is not None:
+            next(directory.iterdir(), None)
+    except OSError as error:
+        complain(f"{directory}: {error.strerror}")
         return Exit.USAGE
     try:
         rules = knowledge.load(directory).rules

@@ -28,6 +28,7 @@ def _state_dir() -> Path:
 Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 for no limit")]
 Octets = Annotated[Size, Meta(description='a size such as "5 MiB", 0 for no limit')]
 File = Annotated[Path | None, Meta(description="the path of a file")]
+Directory = Annotated[Path | None, Meta(description="the path of a directory")]
 Networks = Annotated[
     tuple[Network, ...], Meta(description='a list of networks such as ["192.0.2.0/24", "2001:db8::/32"]')
 ]
@@ -155,6 +156,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     state_dir: Annotated[Path, Meta(description="the path of a directory")] = msgspec.field(
         default_factory=_state_dir
     )
+    rules_dir: Directory = None
     smtp: Smtp = Smtp()
     quarantine: Quarantine = Quarantine()
     redis: Redis = Redis()

@@ -31,14 +31,25 @@ def test_a_large_report_counts_like_any_other(daemon):
     assert len(reading_processes(daemon)) == 1
 
 
-def test_a_report_whose_reader_is_killed_is_kept_and_the_next_is_read(daemon):
+def test_a_reader_that_dies_while_it_has_nothing_to_do_costs_no_report(daemon):
     daemon.send(large("first"))
     [reader] = reading_processes(daemon)
-    os.kill(reader, signal.SIGSTOP)
+    os.kill(reader, signal.SIGKILL)
+    assert daemon.send(large("second")) == [NOTED]
+    assert daemon.wait_for("bounce.recorded", message_identity="<second@app.example.com>")
+
+
+def test_a_report_whose_readers_are_killed_is_kept_and_the_next_is_read(daemon):
+    daemon.send(large("first"))
+    [first] = reading_processes(daemon)
+    os.kill(first, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(daemon.send, large("second"))
-        process.wait_until(lambda: work_waits_for(reader))
-        os.kill(reader, signal.SIGKILL)
+        process.wait_until(lambda: work_waits_for(first))
+        os.kill(first, signal.SIGKILL)
+        process.wait_until(lambda: set(reading_processes(daemon)) - {first})
+        [second] = set(reading_processes(daemon)) - {first}
+        os.kill(second, signal.SIGKILL)
         assert reply.result(30) == [NOTED]
     assert daemon.wait_for("bounce.unrecognised")["reason"] == "reader-failed"
     assert len(list(daemon.state_dir.glob("quarantine/reader-failed/*.eml"))) == 1

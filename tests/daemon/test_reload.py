@@ -77,6 +77,52 @@ def test_limits_and_modes_change_and_the_others_are_named(tmp_path):
         assert any(entry["event"] == "reload.failed" for entry in daemon.log)
 
 
+OWN_RULE = """
+[[rule]]
+id = "{id}"
+category = "{category}"
+text = ["user unknown"]
+why = "The partner says so of all of us."
+source = "a letter"
+examples = ["550 5.1.1 user unknown"]
+"""
+
+
+def test_rules_of_ones_own_decide_and_are_renewed_as_a_whole(tmp_path):
+    rules = tmp_path / "rules.d"
+    rules.mkdir()
+    (rules / "partner.toml").write_text(OWN_RULE.format(id="partner", category="policy-related"))
+    with Daemon(tmp_path, f"rules_dir={rules}") as daemon:
+
+        def decided_by(message: bytes) -> tuple[str, str]:
+            assert daemon.send(message) == [NOTED]
+            entry = daemon.wait_for("bounce.recorded")
+            return entry["rule"], entry["severity"]
+
+        assert decided_by(reports.hard(JANE, "a")) == ("partner", "soft")
+        assert decided_by(large("b")) == ("partner", "soft")
+        (rules / "partner.toml").write_text(OWN_RULE.format(id="newer", category="full-mailbox"))
+        reload(daemon)
+        assert decided_by(large("c")) == ("newer", "soft")
+        (rules / "bad.toml").write_text("[[rule]]\nid = 1\n")
+        (rules / "partner.toml").unlink()
+        daemon.process.send_signal(signal.SIGHUP)
+        assert "bad.toml" in daemon.wait_for("reload.failed", what="rules")["cause"]
+        for name, message in (("d", reports.hard(JANE, "d")), ("e", large("e"))):
+            assert decided_by(message) == ("newer", "soft"), name
+
+
+def large(message_id: str) -> bytes:
+    return reports.postfix_style([reports.Fate(JANE)], message_id, padding=1 << 20)
+
+
+def test_a_daemon_without_its_rules_does_not_start(tmp_path):
+    daemon = Daemon(tmp_path, f"rules_dir={tmp_path / 'none'}")
+    with pytest.raises(AssertionError, match="No such file"):
+        daemon.__enter__()
+    assert daemon.process.returncode == 78
+
+
 def test_mail_over_starttls_and_a_renewed_certificate(tmp_path):
     certificate, key = certificates.make(tmp_path)
     with Daemon(tmp_path, f"smtp.tls.certificate={certificate}", f"smtp.tls.key={key}") as daemon:
