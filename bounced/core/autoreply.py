@@ -1,6 +1,6 @@
 """Stage: mail that a program wrote for a person: RFC 3834 section 5, and what programs wrote before it.
 
-Vacation notices, challenges, receipts. It says nothing about delivery and changes nothing.
+Vacation notices, challenges, receipts (RFC 8098). It says nothing about delivery and changes nothing.
 """
 
 from bounced.core.model import Kind, Report
@@ -15,7 +15,8 @@ def read(mail: ReturnedMail) -> Report | None:
     """The autoreply in `mail`; None when it is none."""
     headers = mail.headers
     is_automatic = (
-        headers.get("auto-submitted").lower().startswith(_SUBMITTED)
+        mail.is_receipt
+        or headers.get("auto-submitted").lower().startswith(_SUBMITTED)
         or any(name in headers for name in _FIELDS)
         or headers.get("precedence").lower() == "auto_reply"
         or "autoreply" in mail.marks.says(headers.get("subject")) | mail.marks.says(mail.notice)

@@ -27,6 +27,13 @@ _RETURNED = frozenset(
 _STATUS = frozenset(
     ("message/delivery-status", "message/global-delivery-status", "message/delivery-status-report")
 )
+_RECEIPT = frozenset(
+    (
+        "message/disposition-notification",
+        "message/global-disposition-notification",
+        "text/disposition-notification",
+    )
+)
 _FEEDBACK = frozenset(("message/feedback-report", "text/feedback-report"))
 _HEADER_LINES = re.compile(r"\s*(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t]+\S[^\n]*\n)*){3}")
 
@@ -66,7 +73,19 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
             and len(texts) < MAX_TEXTS
         ):
             texts.append(part)
-    return ReturnedMail(root.headers, tuple(texts), "\n\n".join(statuses), marks, feedback, inner, returned)
+    is_receipt = not statuses and _is_receipt(root)
+    if is_receipt:
+        texts = []  # a mail was displayed or thrown away: whatever the words are, they report no delivery
+    return ReturnedMail(
+        root.headers, tuple(texts), "\n\n".join(statuses), marks, is_receipt, feedback, inner, returned
+    )
+
+
+def _is_receipt(root: Part) -> bool:
+    report_type = root.parameters.get("report-type", "").lower()
+    return report_type == "disposition-notification" or any(
+        part.content_type in _RECEIPT for part in _leaves(root, 0)
+    )
 
 
 def _is_header(part: Part) -> bool:

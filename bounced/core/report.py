@@ -33,19 +33,17 @@ _PER_RECIPIENT = frozenset(
         "will-retry-until",
     )
 )
+# Of those, the ones that tell what became of the message.
+_FATE = frozenset(("action", "status", "diagnostic-code", "will-retry-until"))
 # Where the address is, in order, when the fields of RFC 3464 do not have it.
 _ACTUAL_RECIPIENT = ("x-actual-recipient", "x-final-recipient", "final-recipient", "original-recipient")
+# What the value begins with, in this order: "delivery failed" is no delivery.
 _ACTIONS = (
-    ("fail", Action.FAILED),
-    ("error", Action.FAILED),
-    ("undeliver", Action.FAILED),
-    ("bounce", Action.FAILED),
-    ("expired", Action.FAILED),
-    ("delay", Action.DELAYED),
-    ("defer", Action.DELAYED),
-    ("deliver", Action.DELIVERED),
-    ("relay", Action.RELAYED),
-    ("expan", Action.EXPANDED),
+    (re.compile(r"delay|defer|delivery.{0,20} (?:delay|defer)"), Action.DELAYED),
+    (re.compile(r".*fail|error|undeliver|bounce|expired"), Action.FAILED),
+    (re.compile(r"deliver"), Action.DELIVERED),
+    (re.compile(r"relay"), Action.RELAYED),
+    (re.compile(r"expan"), Action.EXPANDED),
 )
 # mta-name-type ";" mta-name, section 2.1.2; the type is often missing, and "dns" misspelled.
 _TYPED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9-]*)\s*;\s*(.*)", re.DOTALL)
@@ -61,14 +59,20 @@ def read(mail: ReturnedMail) -> Report | None:
     problems: list[str] = []
     message: Group = {}
     entries: list[RecipientReport] = []
+    silent: list[RecipientReport] = []  # an address and nothing of its fate
     end = text.rfind("\n\n", 0, fields.MAX_TEXT) if len(text) > fields.MAX_TEXT else -1
     if end < 0:
         end = fields.MAX_TEXT
     for group in split_groups(text[:end]):
         if not _PER_RECIPIENT.isdisjoint(group):
-            entries.append(_recipient(group, problems))
+            if _FATE.isdisjoint(group):
+                silent.append(_recipient(group, problems))
+            else:
+                entries.append(_recipient(group, problems))
         # A group that lost the blank line before it carries the per-message fields too.
         message = {**group, **message}
+    if silent and mail.marks.says(mail.notice) & {"failed", "delayed"}:
+        entries += silent
     named = mailbox.find_all(mail.headers.get("x-failed-recipients"))
     if len(entries) == len(named) == 1 and not _is_mailbox(entries[0]):
         # Exim names a file or a pipe as the final recipient of local mail, and the address in its header.
@@ -146,7 +150,7 @@ def _recipient(group: Group, problems: list[str]) -> RecipientReport:
     return RecipientReport(
         original_recipient=original,
         final_recipient=final,
-        action=_action(group.get("action", ""), code),
+        action=_action(group, code),
         status=code,
         remote_mta=_mta(group.get("remote-mta")),
         diagnostic_type=diagnostic_type.lower() or None,
@@ -171,11 +175,13 @@ def _address(group: Group, name: str, problems: list[str]) -> str | None:
     return found
 
 
-def _action(value: str, code: str | None) -> Action | None:
-    word = value.strip().lower()
+def _action(group: Group, code: str | None) -> Action | None:
+    word = _COMMENT.sub("", group.get("action", "")).strip().lower()
     for start, action in _ACTIONS:
-        if word.startswith(start):
+        if start.match(word):
             return action
+    if "will-retry-until" in group:  # RFC 3464 section 2.3.9: for delayed messages only
+        return Action.DELAYED
     # The status class says the same, RFC 3463 section 2; a 4 without an action was given up on or not.
     return {"5": Action.FAILED, "2": Action.DELIVERED}.get(code[0]) if code else None
 

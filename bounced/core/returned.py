@@ -15,17 +15,30 @@ _FEEDBACK_IN_TEXT = re.compile(r"^Feedback-Type[ \t]*:", re.MULTILINE | re.IGNOR
 # Delivery-status fields that stand in plain text: forwarded by a mail reader, or by servers that know no MIME.
 _FIELDS_IN_TEXT = re.compile(r"^[ \t>]*(?:Final|Original)-Recipient[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _REPORTING_IN_TEXT = re.compile(r"^[ \t>]*Reporting-MTA[ \t]*:", re.MULTILINE | re.IGNORECASE)
+# A person answers, a person passes on; as mail readers of several languages write it before the subject.
+_REPLIED = re.compile(
+    r"\s*(?:re|aw|sv|antw|vs|odp|rif|res|ynt|回复|答复|回覆)\s*(?:\[\d+\]\s*)?[:\uff1a]", re.IGNORECASE
+)
+_FORWARDED = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|doorst|转发|轉寄)\s*[:\uff1a]", re.IGNORECASE)
+# The null reverse-path of RFC 5321 section 4.5.5, as delivery agents write it down.
+_NULL_PATHS = ("", "<>", "<MAILER-DAEMON>", "MAILER-DAEMON")
+_LIST_FIELDS = ("list-id", "list-unsubscribe", "x-autoreply", "x-autorespond", "x-autoresponder")
+_BULK = ("bulk", "list", "junk", "auto_reply")
 _QUOTED = re.compile(r"^(?:[ \t]*>)+ ?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class ReturnedMail:
-    """The parts of one mail by what they are for: `texts` in order, `status` all delivery-status fields."""
+    """The parts of one mail by what they are for: `texts` in order, `status` all delivery-status fields.
+
+    `is_receipt` says that it is a message disposition notification, RFC 8098: the receipt of a reader.
+    """
 
     headers: Headers
     texts: tuple[Part, ...]
     status: str
     marks: Marks
+    is_receipt: bool = False
     _feedback: str | None = None
     _inner: Part | None = None
     _returned: Headers | None = None
@@ -66,10 +79,45 @@ class ReturnedMail:
         return parse(copy.encode("utf-8", "replace")) if copy else None
 
     @cached_property
+    def is_from_server(self) -> bool:
+        """Whether a server wrote it, as its From field has it."""
+        return "server" in self.marks.says(self.headers.get("from"))
+
+    @cached_property
+    def is_reply(self) -> bool:
+        """Whether a person answers: what is quoted below is old, whatever it reports."""
+        if _REPLIED.match(self.headers.get("subject")):
+            return True
+        # Readers name the mail that they pass on in In-Reply-To, too.
+        return "in-reply-to" in self.headers and not (self._is_forward or self.is_from_server)
+
+    @property
+    def _is_forward(self) -> bool:
+        return _FORWARDED.match(self.headers.get("subject")) is not None
+
+    @property
+    def _reports_in_text(self) -> bool:
+        """Whether fields in the text are this mail's own, or were passed on, and are no quotation or example."""
+        if self.is_reply:
+            return False
+        if self.is_from_server:
+            return True
+        headers = self.headers
+        if (
+            headers.get("auto-submitted").lower().startswith("auto-replied")
+            or headers.get("precedence").strip().lower() in _BULK
+            or any(name in headers for name in _LIST_FIELDS)
+            or "autoreply" in self.marks.says(headers.get("subject"))
+        ):
+            return False
+        null_path = "return-path" in headers and headers.get("return-path").strip().upper() in _NULL_PATHS
+        return null_path or self._is_forward
+
+    @cached_property
     def fields_in_text(self) -> str | None:
-        """Delivery-status fields that stand in the notice."""
+        """Delivery-status fields that stand in the notice, when it is this mail that reports."""
         first = _FIELDS_IN_TEXT.search(self.notice)
-        if first is None:
+        if first is None or not self._reports_in_text:
             return None
         reporting = _REPORTING_IN_TEXT.search(self.notice)
         start = min(first.start(), reporting.start()) if reporting else first.start()

@@ -4,8 +4,9 @@ import base64
 
 import pytest
 
+from bounced.core import message, report
 from bounced.core.model import Category, Kind, Severity
-from tests.core.reading import GROUP, MESSAGES, RETURNED, dsn, names, read, status_report
+from tests.core.reading import GROUP, KNOWN, MESSAGES, RETURNED, dsn, names, read, status_report
 
 
 def told(diagnostic: str, status: str = "5.0.0", extra: str = ""):
@@ -194,3 +195,79 @@ def test_base64_of_the_whole_report():
     body = base64.encodebytes(GROUP.encode()).decode()
     part = "Content-Type: message/delivery-status\nContent-Transfer-Encoding: base64\n"
     assert names(read(dsn(body, part=part))) == ["jane@example.org"]
+
+
+SAMPLE = "Reporting-MTA: dns; relay.example.net\n\n" + GROUP
+QUOTED = "".join(f"> {line}\n" for line in SAMPLE.split("\n"))
+DISPOSITION = """\
+Reporting-UA: mail.example.org; Reader 1.0
+Original-Recipient: rfc822; jane@example.org
+Final-Recipient: rfc822; jane@example.org
+Original-Message-ID: <letter@app.example.com>
+Disposition: manual-action/MDN-sent-manually; displayed
+"""
+
+
+@pytest.mark.parametrize("words", ["Your message was displayed.", "It could not be delivered.", DISPOSITION])
+@pytest.mark.parametrize(
+    "kind", ["message/disposition-notification", "text/disposition-notification", "text/plain"]
+)
+def test_a_read_receipt_is_no_bounce(kind, words):
+    """RFC 8098 has a Final-Recipient too; the part's own type may be lost on the way."""
+    mail = dsn(DISPOSITION, notice=words, part=f"Content-Type: {kind}\n", headers="Return-Path: <>\n")
+    mail = mail.replace("MAILER-DAEMON@relay", "jane").replace("Undelivered mail", "Read: Our letter")
+    reading = read(mail.replace("report-type=delivery-status", "report-type=disposition-notification"))
+    assert reading.report.kind is Kind.AUTOREPLY
+    assert reading.verdicts == ()
+
+
+def test_a_returned_read_receipt_does_not_hide_the_bounce():
+    returned = dsn(DISPOSITION, part="Content-Type: message/disposition-notification\n")
+    assert names(read(dsn(GROUP, returned=returned.replace("=_b", "=_inner")))) == ["jane@example.org"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: Ann <ann@example.com>\nSubject: Re: Undelivered mail\n",
+        "From: Ann <ann@example.com>\nSubject: AW: Fwd: Undelivered mail\n",
+        "From: Ann <ann@example.com>\nSubject: Re[2]: Undelivered mail\nReturn-Path: <>\n",
+        "From: Ann <ann@example.com>\nSubject: Undelivered mail\nIn-Reply-To: <a@example.net>\n",
+        "From: Ann <ann@example.com>\nSubject: Undelivered mail\nIn-Reply-To: <a@b.example>\nReturn-Path: <>\n",
+        "From: Ann <ann@example.com>\nSubject: How to read this\n",
+        "From: News <news@example.com>\nSubject: Fwd: this week\nList-Unsubscribe: <https://example.com>\n",
+        "From: News <news@example.com>\nSubject: Delivery failed?\nReturn-Path: <>\nPrecedence: bulk\n",
+        "From: Ann <ann@example.com>\nSubject: Away\nReturn-Path: <>\nAuto-Submitted: auto-replied\n",
+        "From: Ann <ann@example.com>\nSubject: Out of office\nReturn-Path: <>\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        SAMPLE,
+        QUOTED,
+        f"Thanks!\n\n{QUOTED}",
+        f"Thanks!\n\nOn Sun, 22 Nov 2026, Mail Delivery System <mailer-daemon@example.net> wrote:\n\n{QUOTED}",
+    ],
+)
+def test_fields_quoted_by_somebody_are_not_believed(header, text):
+    raw = f"To: joe@example.com\n{header}\n{text}".encode()
+    assert report.read(message.read(raw, KNOWN.marks)) is None
+    if b"Return-Path" not in raw:  # else the words are weighed
+        assert names(read(raw)) == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: MAILER-DAEMON@example.net\nSubject: Your mail\n",
+        "From: MAILER-DAEMON@example.net\nSubject: Your mail\nIn-Reply-To: <letter@app.example.com>\n",
+        "From: MAILER-DAEMON@example.net\nSubject: Your mail\nAuto-Submitted: auto-replied\nPrecedence: bulk\n",
+        "From: Relay <relay@example.net>\nReturn-Path: <>\nSubject: Your mail\n",
+        "From: Ann <ann@example.com>\nSubject: Fwd: Returned mail\n",
+        "From: Ann <ann@example.com>\nSubject: WG: Returned mail\nIn-Reply-To: <report@relay.example.net>\n",
+    ],
+)
+@pytest.mark.parametrize("text", [f"It was not delivered.\n\nTechnical report:\n\n{SAMPLE}", QUOTED])
+def test_a_report_in_the_text_of_a_server_or_passed_on_is_read(header, text):
+    assert names(read(f"To: joe@example.com\n{header}\n{text}")) == ["jane@example.org"]

@@ -79,6 +79,9 @@ def test_the_action_is_believed_against_the_words_beside_it():
         ("delivered", Action.DELIVERED),
         ("relayed", Action.RELAYED),
         ("expanded (to a list)", Action.EXPANDED),
+        ("delivery failed", Action.FAILED),
+        ("delivery has been delayed", Action.DELAYED),
+        ("relayed (nobody knows whether it failed)", Action.RELAYED),
         ("exploded", Action.FAILED),  # unknown, and the notice does not say that it is a delay
     ],
 )
@@ -93,6 +96,20 @@ def test_action(field, action):
 def test_the_class_of_the_status_stands_in_for_a_missing_action(code, action):
     (entry,) = report_of(f"Final-Recipient: rfc822; a@example.org\nStatus: {code}\n").recipients
     assert entry.action is action
+
+
+@pytest.mark.parametrize("more", ["", "Status: 4.4.1\n", "Status: 5.0.0\n"])
+def test_what_will_be_tried_again_is_delayed(more):
+    retry = "Will-Retry-Until: Thu, 26 Nov 2026 04:00:00 +0000\n"
+    status = report_of(f"Final-Recipient: rfc822; a@example.org\n{more}{retry}")
+    assert status.recipients[0].action is Action.DELAYED
+
+
+def test_an_address_without_a_fate_has_failed_only_when_the_words_say_so():
+    alone = "Final-Recipient: rfc822; jane@example.org\n"
+    assert report_of(f"{HEAD}\n{alone}") is None
+    assert names(read(dsn(alone, notice="Your message could not be delivered.\n"))) == ["jane@example.org"]
+    assert names(read(dsn(alone, notice="Thank you.\n").replace("Undelivered mail", "Your mail"))) == []
 
 
 @pytest.mark.parametrize(
