@@ -8,13 +8,37 @@ import re
 
 # addr-spec, RFC 5322 section 3.4.1, as reports write it: any local part without blanks and brackets, RFC 6531
 # letters included. Lenient: a dot at either end of a local part or two in a row, which Japanese carriers sold.
+# Possessive, so that nothing is tried twice; and MAX_OCTETS of `address` is the bound of a quoted one.
+_DOT_STRING = r"""[^\s<>()\[\]:;,"@\\]"""
+_QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])'
+_LABELS = r"""[^\s<>()\[\]:;,"@\\/`'|!?=&*#%$^+~{}]"""
+_DOMAIN = rf"@(?P<domain>\[[0-9A-Za-z.:]{{3,45}}\]|{_LABELS}{{1,255}}+(?!{_LABELS}))"
+# In running text a part of an address is somebody else's address: nothing that may belong to it stands at its
+# ends. A quotation mark before it opens; one after it closes, and is no end of a quoted local part.
 _ADDRESS = re.compile(
-    r"""(?P<local>"[^"\s\\@]{1,64}"|[^\s<>()\[\]:;,"@\\`|]{1,320}+)"""
-    r"""@(?P<domain>\[[0-9A-Za-z.:]{3,45}\]|[^\s<>()\[\]:;,"@\\/`'|!?=&*#%$^+~{}]{1,255})"""
+    rf"""(?<![^\s<>()\[\]:;,"])(?<![^\s<>()\[\]:;,=]")"""
+    rf"""(?P<local>{_QUOTED}{{1,320}}+"|{_DOT_STRING}{{1,320}}+){_DOMAIN}(?!"?@)"""
 )
+# The value of a field: one address, bare or after a name in angle brackets, with comments around it.
+_WHOLE = re.compile(
+    r"(?:\([^()]*+\)\s*+)*+(?:[^<>@]*+<|)\s*+(?:mailto:)?+(?:@[^<>:\s]*+:)?+"
+    rf"""(?P<local>{_QUOTED}*+"|{_DOT_STRING}++){_DOMAIN}\s*+>?+\s*+(?:\([^()]*+\)\s*+)*+""",
+    re.IGNORECASE,
+)
+_PAIRS = {
+    "'": ("'",),
+    "`": ("`", "'"),
+    "|": ("|",),
+}  # what encloses an address, though a local part may begin with it
 _SOURCE_ROUTE = re.compile(r"<(?:@[^\s@:,<>]{1,255},?){1,16}:")
 # RFC 6533 section 3: utf-8-addr-xtext and -unitext hexpoint, e.g. \x{00E9}
 _HEXPOINT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
+
+
+def whole(text: str) -> str | None:
+    """The mailbox that `text` is, bare: any local part of RFC 5322; None when it is something else or more."""
+    match = _WHOLE.fullmatch(text.strip())
+    return f"{match['local']}@{match['domain'].rstrip('.')}" if match else None
 
 
 def find_all(text: str) -> list[str]:
@@ -44,7 +68,10 @@ def decode_utf8_address(text: str) -> str:
 
 
 def _bare(match: re.Match[str]) -> str:
-    return f"{match['local'].lstrip(chr(39))}@{match['domain'].rstrip('.')}"
+    local = match["local"]
+    if match.string[match.end() : match.end() + 1] in _PAIRS.get(local[0], ()):
+        local = local[1:]
+    return f"{local}@{match['domain'].rstrip('.')}"
 
 
 def _point(match: re.Match[str]) -> str:

@@ -47,6 +47,7 @@ _ACTIONS = (
 )
 # mta-name-type ";" mta-name, section 2.1.2; the type is often missing, and "dns" misspelled.
 _TYPED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9-]*)\s*;\s*(.*)", re.DOTALL)
+_WORD_BEFORE = re.compile(r"[^\s<>()\[\]:;,]\s+$")
 _RECIPIENT = re.compile(r"^Final-Recipient[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _COMMENT = re.compile(r"\([^()]*\)")
 
@@ -141,7 +142,8 @@ def _recipient(group: Group, problems: list[str]) -> RecipientReport:
     original = _address(group, "original-recipient", problems)
     final = _address(group, "final-recipient", problems)
     if final is None or "@" not in final:
-        actual = (mailbox.find(group.get(name, "")) for name in _ACTUAL_RECIPIENT)
+        written = (_typed(group.get(name, ""))[1] for name in _ACTUAL_RECIPIENT)
+        actual = map(_mailbox, written)
         final = next((address for address in actual if address), final)
     diagnostic_type, diagnostic = _typed(group.get("diagnostic-code", ""))
     code = status.normalise(group.get("status", "")) or status.find(group.get("status", ""))
@@ -168,11 +170,21 @@ def _address(group: Group, name: str, problems: list[str]) -> str | None:
     address_type, address = _typed(value)
     if address_type.lower() == "utf-8":
         address = mailbox.decode_utf8_address(address)
-    found = mailbox.find(address)
+    found = _mailbox(address)
     if found is None:
         problems.append(f"{name}: no address in {value[:80]!r}")
-        return address.strip(" <>") or None
+        # What holds an @ and is no mailbox is a part of one, or more: nobody is blamed for that.
+        return None if "@" in address else address.strip(" <>") or None
     return found
+
+
+def _mailbox(value: str) -> str | None:
+    """The mailbox that a field's value is, or else holds; what may be the end of a local part with blanks is none."""
+    whole = mailbox.whole(value)
+    if whole:
+        return whole
+    found = mailbox.find(value)
+    return found if found and not _WORD_BEFORE.search(value.partition(found)[0][-80:]) else None
 
 
 def _action(group: Group, code: str | None) -> Action | None:

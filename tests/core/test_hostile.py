@@ -71,6 +71,13 @@ BOMBS = {
         240, f"Diagnostic-Code: smtp; 550 {'1a ' * 1_300}\nX-Supplementary-Info: {'1- ' * 1_300}\n"
     ),
     "brackets as address": dsn(f"Final-Recipient: rfc822; {'(' * 1_000_000}\nAction: failed\n").encode(),
+    "fields that are almost addresses": dsn(
+        "\n".join(
+            f"Final-Recipient: rfc822; {unit * (4_000 // len(unit))}\nAction: failed\n"
+            for unit in ("(", "( ", "()", '"', '\\"', "a", "a@", "a@b", "<", "<a@", ":", "a ", "mailto:")
+            for _ in range(10)
+        )
+    ).encode(),
     "a tag that never ends": full_of(b"a", PLAIN % b"Content-Type: text/html\n" + b"<"),
     "comments that never end": full_of(b"<!--", PLAIN % b"Content-Type: text/html\n"),
     "combining marks": full_of(
@@ -103,6 +110,10 @@ UNITS: tuple[bytes, ...] = (
     b"a@b\n",
     b"<@a,",
     b"&#1;",
+    b'"',
+    b'\\"',
+    b'"a ',
+    b"`",
 )
 UNITS += (
     b"550 ",

@@ -126,6 +126,13 @@ def test_an_address_without_a_fate_has_failed_only_when_the_words_say_so():
         ("utf-8; j\\x{fc}rgen@bücher.example", "jürgen@bücher.example"),  # utf-8-addr-unitext
         ("UTF-8; jürgen@bücher.example", "jürgen@bücher.example"),  # utf-8-address
         ("utf-8; j\\x{D800}@example.org", "j\ufffd@example.org"),
+        ("rfc822; ja`ne@example.org", "ja`ne@example.org"),
+        ("rfc822; ja|ne@example.org", "ja|ne@example.org"),
+        ('rfc822; <"jane@home"@example.org>', '"jane@home"@example.org'),
+        ('rfc822; "a b@evil.example"@example.org', '"a b@evil.example"@example.org'),
+        (f"rfc822; {'a' * 400}@example.org", f"{'a' * 400}@example.org"),
+        ("rfc822; mailto:jane@example.org", "jane@example.org"),
+        ("rfc822; recipient: 'jane@example.org'", "jane@example.org"),
         ("x400; /S=jane/ADMD=x/", "/S=jane/ADMD=x/"),
         ("unknown; jane", "jane"),
     ],
@@ -133,6 +140,15 @@ def test_an_address_without_a_fate_has_failed_only_when_the_words_say_so():
 def test_address_types(written, address):
     (entry,) = report_of(f"Final-Recipient: {written}\nAction: failed\n").recipients
     assert entry.final_recipient == address
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['jane+"x"@example.org', f"jane@{'a.' * 140}org", "jane doe@example.org", "Jane Doe/Sales@example.org"],
+)
+def test_a_piece_of_an_address_is_nobody_s(written):
+    fields = f"Final-Recipient: rfc822; {written}\nAction: failed\nStatus: 5.1.1\n"
+    assert report_of(fields) is None
 
 
 def test_recipients_have_their_own_fates():
