@@ -22,6 +22,7 @@ Group = dict[str, str]
 
 # Fields that stand once in each per-recipient group, RFC 3464 section 2.3: a second one opens a new group.
 _OPENERS = ("original-recipient", "final-recipient", "action")
+_ADDRESSES = frozenset(("original-recipient", "final-recipient"))
 _PER_RECIPIENT = frozenset(
     (
         *_OPENERS,
@@ -112,16 +113,31 @@ def _is_mailbox(entry: RecipientReport) -> bool:
 
 
 def split_groups(text: str) -> Iterator[Group]:
-    """The groups of fields in `text`, in order: names in lower case, values unfolded, nothing judged."""
+    """The groups of fields in `text`, in order: names in lower case, values unfolded, nothing judged.
+
+    Of a field that stands twice in a group the first counts; of the diagnostic the longer.
+    """
+    last: Group = {}
+    for group in _runs(text):
+        if "action" in group and _ADDRESSES.isdisjoint(group) and not _ADDRESSES.isdisjoint(last):
+            last = {**group, **last}  # a second action for one address
+            continue
+        if last:
+            yield last
+        last = group
+    if last:
+        yield last
+
+
+def _runs(text: str) -> Iterator[Group]:
     group: Group = {}
     for name, value, after_blank in fields.each(text):
         if group and _opens_group(group, name, after_blank=after_blank):
             yield group
             group = {}
-        if len(value) > len(group.get(name, "")):
+        standing = group.get(name)
+        if not standing or (name == "diagnostic-code" and len(value) > len(standing)):
             group[name] = value[:MAX_FIELD]
-        else:
-            group.setdefault(name, value)
     if group:
         yield group
 
@@ -134,7 +150,7 @@ def _opens_group(group: Group, name: str, *, after_blank: bool) -> bool:
     if _PER_RECIPIENT.isdisjoint(group):
         return name in _PER_RECIPIENT or name.startswith("x-")
     # A blank line inside a group: fields go on that this group does not have yet, and no address opens a new one.
-    has_address = "final-recipient" in group or "original-recipient" in group
+    has_address = not _ADDRESSES.isdisjoint(group)
     return name in group or (has_address and name in (*_OPENERS, "reporting-mta"))
 
 

@@ -213,7 +213,26 @@ def test_a_diagnostic_that_lost_its_indentation():
     assert status.recipients[0].diagnostic == "550 5.1.1 Nobody of that name"
 
 
-def test_of_a_field_that_stands_twice_the_longer_counts():
+@pytest.mark.parametrize("between", ["", "\n"])
+def test_of_an_action_and_a_status_that_stand_twice_the_first_counts(between):
+    again = f"{between}Action: delivered to somebody\nStatus: 2.0.0 (delivered)\nStatus: 2.1.5\n"
+    status = report_of(
+        f"{HEAD}\nFinal-Recipient: rfc822; a@example.org\nStatus: 4.4.7\nAction: delayed\n{again}"
+    )
+    assert [(entry.action, entry.status) for entry in status.recipients] == [(Action.DELAYED, "4.4.7")]
+    assert status.kind is Kind.DELAYED
+
+
+def test_an_action_before_each_address():
+    group = "Action: {}\nFinal-Recipient: rfc822; {}@example.org\nStatus: 5.0.0\n"
+    status = report_of(HEAD + group.format("failed", "a") + group.format("delayed", "b"))
+    assert [(entry.final_recipient, entry.action) for entry in status.recipients] == [
+        ("a@example.org", Action.FAILED),
+        ("b@example.org", Action.DELAYED),
+    ]
+
+
+def test_of_a_diagnostic_that_stands_twice_the_longer_counts():
     status = report_of(f"{GROUP}Diagnostic-Code: smtp; 550\nDiagnostic-Code: smtp; 550 Nobody\nRemote-MTA:\n")
     assert status.recipients[0].diagnostic == "550 Nobody"
     assert status.recipients[0].remote_mta is None
