@@ -22,7 +22,6 @@ ENOUGH = 4  # signs, weighed, that make a mail a report
 
 # Roles of sentences that say what became of a message.
 _ABOUT_DELIVERY = frozenset(("failed", "final", "reason", "delayed", "warning", "delivered"))
-_REPLIED = re.compile(r"\s*(re|aw|sv|antw|vs|odp)\s*:", re.IGNORECASE)
 # The null reverse-path of RFC 5321 section 4.5.5, as delivery agents write it down.
 _NULL_PATHS = ("", "<>", "<MAILER-DAEMON>", "MAILER-DAEMON")
 # Full-width forms, and scripts without blanks that run into the address.
@@ -57,11 +56,6 @@ def read(mail: ReturnedMail) -> Report | None:
     return Report(kind=kind, recipients=recipients, source=SOURCE)
 
 
-def is_reply(subject: str) -> bool:
-    """Whether a person answers: what is quoted below is old, whatever it reports."""
-    return _REPLIED.match(subject) is not None
-
-
 def same(one: str, other: str | None) -> bool:
     """Whether two addresses as written are one."""
     return other is not None and one.lower() == other.lower()
@@ -93,10 +87,12 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     """
     headers = mail.headers
     subject = headers.get("subject")
-    heading = frozenset[str]() if is_reply(subject) else marks.says(subject)
+    heading = frozenset[str]() if mail.is_reply else marks.says(subject)
     said = marks.says(notice)
     about = (heading | said) & _ABOUT_DELIVERY
-    server = "server" in marks.says(headers.get("from"))
+    server = mail.is_from_server
+    if mail.is_receipt or (mail.is_reply and not server):
+        return None, False
     named = "x-failed-recipients" in headers
     null_path = "return-path" in headers and headers.get("return-path").upper() in _NULL_PATHS
     submitted = headers.get("auto-submitted").lower()

@@ -105,11 +105,7 @@ def _report(mail: ReturnedMail) -> Report:
 
 
 def _may_wrap(found: Report, mail: ReturnedMail) -> bool:
-    return (
-        found.kind in (Kind.OTHER, Kind.BOUNCE)
-        and not mail.status
-        and not notice.is_reply(mail.headers.get("subject"))
-    )
+    return found.kind in (Kind.OTHER, Kind.BOUNCE) and not mail.status and not mail.is_reply
 
 
 def _identified(found: Report, mail: ReturnedMail) -> Report:

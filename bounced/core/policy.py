@@ -20,6 +20,7 @@ from bounced.core.model import Category, Severity
 
 SEEN_LIMIT = 12  # message identities that a record remembers
 SOFT_LIMIT_REASON = "soft-limit"
+SKEW = 300  # seconds by which the clocks of two reporting servers may differ
 
 
 class What(StrEnum):
@@ -231,7 +232,7 @@ def apply(record: Record | None, decision: Decision) -> tuple[Record | None, Out
         result = Result.DUPLICATE
     elif effect is Effect.NOTHING or (record is None and effect in {Effect.BREAK, Effect.LIFT}):
         result = Result.UNCHANGED
-    elif effect is Effect.BREAK and known.last_at is not None and decision.at < known.last_at:
+    elif effect is Effect.BREAK and known.last_at is not None and _latest(decision) < known.last_at:
         result = Result.STALE
     if result not in {Result.NEW, Result.UPGRADED}:
         return record, _outcome(result, before, known, decision)
@@ -243,6 +244,11 @@ def apply(record: Record | None, decision: Decision) -> tuple[Record | None, Out
         others = tuple(entry for entry in known.seen if entry[:-1] != decision.digest)
         after = replace(after, seen=(*others, decision.digest + decision.letter)[-SEEN_LIMIT:])
     return after, _outcome(result, before, after, decision)
+
+
+def _latest(decision: Decision) -> int:
+    """When a delivery may have been, at the latest: a log has one clock, each report that of its server."""
+    return decision.at + SKEW if decision.digest else decision.at
 
 
 def _state(record: Record, decision: Decision) -> State:

@@ -9,6 +9,7 @@ from bounced.core.policy import (
     EFFECTS,
     LETTERS,
     SEEN_LIMIT,
+    SKEW,
     Change,
     Effect,
     Period,
@@ -150,9 +151,11 @@ def test_a_delivered_message_breaks_the_row_once():
 
 
 def test_a_delivery_older_than_the_last_bounce_does_not_break_the_row():
-    record, outcome = play(soft("m1", at=NOW - 10), delivered("m2", at=NOW - 11))
+    record, outcome = play(soft("m1", at=NOW - 10), delivered("m2", at=NOW - 11 - SKEW))
     assert (outcome.result, record.soft) == (Result.STALE, 1)
-    assert play(delivered("m2", at=NOW - 10), record=record)[1].soft == 0
+    assert play(delivered("m2", at=NOW - 10 - SKEW), record=record)[1].soft == 0
+    log = Change("j@x", What.DELIVERED, at=NOW - 11)  # which has one clock, and no identity
+    assert play(log, record=record)[1].result is Result.STALE
 
 
 def test_nothing_is_kept_of_an_address_that_never_bounced():
