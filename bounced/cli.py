@@ -41,10 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = importlib.import_module(f"bounced.commands.{arguments.command.replace('-', '_')}")
     try:
         status: int = command.run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stdout = None  # else Python complains when it flushes at exit
+        return 1
+    except OSError as error:  # a full disk, mostly: what a command expects to fail, it tells itself
+        sys.stderr.write(f"bounced: {error.strerror or error}\n")
+        sys.stdout = None
         return 1
     return status
 

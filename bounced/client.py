@@ -12,7 +12,8 @@
 It needs nothing but the store's URL, and `redis.prefix` and `redis.key_form` where the daemon's settings have
 them. What it asks and writes is the contract of docs/redis.md: MGET of `bounced:hard:*`, HDEL
 on `bounced:addr:*`. When the store does not answer in time, every method raises redis.RedisError; whether to send
-then is the caller's choice. Addresses may be written in any way: `canonical` brings them into one form.
+then is the caller's choice. Addresses may be written in any case and with any domain name;
+what stands around one ("Jane <jane@example.org>") makes it none: ValueError, and `filter` leaves it out.
 """
 
 import secrets
@@ -30,8 +31,8 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from bounced.addresses import given
 from bounced.core import returnpath
-from bounced.core.address import canonical
 from bounced.core.naming import KeyForm, hidden_name, name_of
 
 BATCH = 1000  # addresses in one request: beyond this it gets no faster
@@ -60,14 +61,18 @@ class _Question:
     def about(self, written: str) -> tuple[str, str]:
         return self.keys(_canonical(written))
 
-    def record(self, written: str) -> str:
-        return f"{self._prefix}:addr:{name_of(_canonical(written), self._form)}"
+    def records(self, written: str) -> tuple[str, str]:
+        address = _canonical(written)
+        return (
+            f"{self._prefix}:addr:{name_of(address, self._form)}",
+            f"{self._prefix}:addr:{hidden_name(address)}",
+        )
 
     def batches(self, addresses: Iterable[str]) -> Iterator[tuple[list[str], list[str]]]:
         """Addresses as they were written, and two keys for each; what is no address is left out."""
         each = iter(addresses)
         while batch := list(islice(each, BATCH)):
-            known = [(written, address) for written in batch if (address := canonical(written)) is not None]
+            known = [(written, address) for written in batch if (address := given(written)) is not None]
             keys = [key for _, address in known for key in self.keys(address)]
             yield [written for written, _ in known], keys
 
@@ -85,7 +90,10 @@ class Client:
         return _until(self._get(self._question.about(address)))
 
     def filter(self, addresses: Iterable[str]) -> Iterator[str]:
-        """Those of the addresses that may be sent to, as they were written, in order, as they come."""
+        """Those of the addresses that may be sent to, as they were written, in order, as they come.
+
+        What is no address is left out.
+        """
         for written, keys in self._question.batches(addresses):
             yield from _sendable(written, self._get(keys))
 
@@ -97,8 +105,8 @@ class Client:
         each = iter(addresses)
         while batch := list(islice(each, BATCH)):
             with self._redis.pipeline() as pipeline:
-                for address in batch:
-                    pipeline.hdel(self._question.record(address), "soft")
+                for key in (key for address in batch for key in self._question.records(address)):
+                    pipeline.hdel(key, "soft")
                 pipeline.execute()
 
     def close(self) -> None:
@@ -133,7 +141,10 @@ class AsyncClient:
         return _until(await self._get(self._question.about(address)))
 
     async def filter(self, addresses: Iterable[str]) -> AsyncIterator[str]:
-        """Those of the addresses that may be sent to, as they were written, in order, as they come."""
+        """Those of the addresses that may be sent to, as they were written, in order, as they come.
+
+        What is no address is left out.
+        """
         for written, keys in self._question.batches(addresses):
             for address in _sendable(written, await self._get(keys)):
                 yield address
@@ -146,8 +157,8 @@ class AsyncClient:
         each = iter(addresses)
         while batch := list(islice(each, BATCH)):
             async with self._redis.pipeline() as pipeline:
-                for address in batch:
-                    pipeline.hdel(self._question.record(address), "soft")
+                for key in (key for address in batch for key in self._question.records(address)):
+                    pipeline.hdel(key, "soft")
                 await pipeline.execute()
 
     async def aclose(self) -> None:
@@ -217,7 +228,7 @@ def _sentinels(client: Any) -> list[Any]:  # noqa: ANN401 - two kinds of each
 
 
 def _canonical(written: str) -> str:
-    address = canonical(written)
+    address = given(written)
     if address is None:
         raise ValueError(f"{written!r} is not an address")
     return address

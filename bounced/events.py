@@ -74,11 +74,6 @@ def bounce_duplicate(facts: Facts, reading: Reading, verdict: Verdict, outcome: 
     _log.info("bounce.duplicate", **_failure(facts, reading, verdict, outcome))
 
 
-def bounce_stale(facts: Facts, reading: Reading, verdict: Verdict, outcome: Outcome) -> None:
-    """Note a failure older than what is known of the recipient: nothing changed."""
-    _log.info("bounce.stale", **_failure(facts, reading, verdict, outcome))
-
-
 def bounce_delayed(facts: Facts, reading: Reading, verdict: Verdict) -> None:
     """Note a message that is still being tried: nothing is counted."""
     _log.info("bounce.delayed", **_report(facts, reading, verdict))

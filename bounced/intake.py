@@ -2,7 +2,7 @@
 
 unreadable                              quarantine on disk, then 250: refusing a bounce loses it
 more recipients than are believed       the same, for the others
-for postmaster or abuse only            kept on disk for a person, then 250
+for postmaster or abuse                 kept on disk for a person, and judged for its other recipients
 autoreply, abuse complaint              logged, 250: changes nothing
 everything else                         one call of the store for all recipients, then 250
 the store, the disk or we fail          451: the sender keeps the message
@@ -26,6 +26,8 @@ TRY_AGAIN = "451 4.3.0 Cannot take it now, try again later"
 PEOPLE = frozenset({"postmaster", "abuse"})
 # These change nothing, whatever addresses they name.
 IGNORED = frozenset({Kind.AUTOREPLY, Kind.FEEDBACK})
+# What is said to have happened earlier was dated by a clock that is wrong: it happened now. No server tries longer.
+OLDEST = 30 * 86400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,7 @@ class Intake:
 
     async def _accept(self, arrival: Arrival) -> None:
         started = time.perf_counter()
-        if not arrival.claims:
-            file = await asyncio.to_thread(self._quarantine.keep, arrival.content, "postmaster")
-            events.postmaster_kept(_facts(arrival, started), str(file))
-            return
-        for proof in arrival.judged_by:
+        for proof in arrival.judged_by if arrival.claims else ():
             reading = await self._read(arrival, proof)
             reason = _unreadable(reading)
             if reason:
@@ -93,6 +91,10 @@ class Intake:
             else:
                 outcomes = await self._record(reading)
                 _log(_facts(arrival, started, proof), reading, outcomes)
+        if any(is_for_people(address.rsplit("@", 1)[0]) for address in arrival.recipients):
+            # The last, as the sender comes again with all of it when the store has failed.
+            file = await asyncio.to_thread(self._quarantine.keep, arrival.content, "postmaster")
+            events.postmaster_kept(_facts(arrival, started), str(file))
 
     async def _read(self, arrival: Arrival, proof: Proof | None) -> Reading | None:
         try:
@@ -103,7 +105,8 @@ class Intake:
 
     async def _record(self, reading: Reading) -> list[Outcome | None]:
         """Write what the report says; an outcome for each verdict, None for one that changes nothing."""
-        changes = [_change(verdict, reading.identity) for verdict in reading.verdicts]
+        now = int(time.time())
+        changes = [_change(verdict, reading.identity, now) for verdict in reading.verdicts]
         wanted = [change for change in changes if change is not None]
         outcomes = iter(await self._store.record(wanted) if wanted else ())
         return [None if change is None else next(outcomes) for change in changes]
@@ -120,7 +123,7 @@ def _unreadable(reading: Reading | None) -> str:
     return "" if reading.verdicts else "no-recipient"
 
 
-def _change(verdict: Verdict, identity: str) -> Change | None:
+def _change(verdict: Verdict, identity: str, now: int) -> Change | None:
     if verdict.severity is not Severity.NONE:
         what = What(verdict.severity)
     elif verdict.action is Action.DELIVERED:
@@ -135,7 +138,7 @@ def _change(verdict: Verdict, identity: str) -> Change | None:
         status=verdict.status,
         diagnostic=verdict.diagnostic,
         remote_mta=verdict.remote_mta,
-        at=verdict.at,
+        at=verdict.at if verdict.at is not None and verdict.at >= now - OLDEST else None,
     )
 
 
@@ -152,7 +155,5 @@ def _log(facts: events.Facts, reading: Reading, outcomes: list[Outcome | None]) 
             events.bounce_delivered(facts, reading, verdict, outcome)
         elif outcome.result is Result.DUPLICATE:
             events.bounce_duplicate(facts, reading, verdict, outcome)
-        elif outcome.result is Result.STALE:
-            events.bounce_stale(facts, reading, verdict, outcome)
         else:
             events.bounce_recorded(facts, reading, verdict, outcome)

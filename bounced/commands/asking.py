@@ -9,15 +9,26 @@ from itertools import islice
 from bounced import settings
 from bounced.commands import Exit, complain
 from bounced.store import Store, StoreUnavailable
+from bounced.store.embedded import has_data
 
 # Addresses of stdin that are asked for in one go.
 BATCH = 1000
 
 
-def ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]]) -> int:
-    """Run `work` on the open store and return its exit status, or that of what went wrong."""
+class NoStore(Exception):  # noqa: N818 - it says what is the case
+    """There is no store yet, and an empty one would be asked in vain."""
+
+
+def ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]], *, creates: bool = False) -> int:
+    """Run `work` on the open store and return its exit status, or that of what went wrong.
+
+    `creates`: on a new embedded store, when there is none.
+    """
     try:
-        return asyncio.run(_ask(args, work))
+        return asyncio.run(_ask(args, work, creates=creates))
+    except NoStore as error:
+        complain(f"no store in {error}: is STATE_DIRECTORY or state_dir set as for the daemon?")
+        return Exit.UNAVAILABLE
     except settings.SettingsError as error:
         complain(*error.problems)
         return Exit.CONFIG
@@ -26,9 +37,11 @@ def ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]]) -> in
         return Exit.UNAVAILABLE
 
 
-async def _ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]]) -> int:
+async def _ask(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]], *, creates: bool) -> int:
     chosen = settings.load(args.config, args.set).settings
     redis = chosen.redis
+    if redis.url == "embedded" and not creates and not has_data(chosen.state_dir):
+        raise NoStore(chosen.state_dir)
     store = await Store.open(
         redis.url, redis.prefix, chosen.decisions(), chosen.state_dir, redis.key_form, settings=redis
     )

@@ -4,10 +4,10 @@ import argparse
 import sys
 from datetime import UTC, datetime
 
+from bounced.addresses import given
 from bounced.commands import Exit, say
 from bounced.commands.asking import ask, batches
 from bounced.commands.progress import progress
-from bounced.core.address import canonical
 from bounced.core.printable import printable
 from bounced.store import Store
 
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
         all_may = True
         with progress("addresses", sys.stdin.fileno() if "-" in args.addresses else None) as advance:
             for batch in batches(args.addresses):
-                pairs = [(written, canonical(written)) for written in batch]
+                pairs = [(written, given(written)) for written in batch]
                 known = [address for _, address in pairs if address is not None]
                 until = dict(zip(known, await store.check(known), strict=True))
                 for written, address in pairs:

@@ -1,6 +1,7 @@
 """`bounced classify`: what one reply means, and which rule says so."""
 
 import argparse
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 
@@ -14,17 +15,28 @@ from bounced.core.text import mask
 from bounced.settings import SettingsError
 
 _SHOWN = 4  # runners-up
+_STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
+_COMMANDS = ("CONNECT", "EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the category of `args.reply`, the rule, its reason, and what weaker rules would have said."""
+    if args.status is not None and not _STATUS.fullmatch(args.status):
+        complain(f"--status {args.status}: expected X.Y.Z, such as 5.1.1")
+        return Exit.USAGE
+    if args.smtp_command is not None and args.smtp_command.upper() not in _COMMANDS:
+        complain(f"--smtp-command {args.smtp_command}: expected one of {', '.join(_COMMANDS)}")
+        return Exit.USAGE
     try:
         rules = judged_by(args, args.rules)[0].rules
     except (SettingsError, RulesError) as error:
         complain(*error.problems)
         return Exit.CONFIG
     evidence = Evidence(
-        text=args.reply, status=args.status, remote_mta=args.remote_mta, command=args.smtp_command
+        text=args.reply,
+        status=args.status,
+        remote_mta=args.remote_mta,
+        command=args.smtp_command and args.smtp_command.upper(),
     )
     for line in judgement(evidence, rules):
         say(line)

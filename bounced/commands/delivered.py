@@ -2,9 +2,9 @@
 
 import argparse
 
+from bounced.addresses import given
 from bounced.commands import Exit, complain
 from bounced.commands.asking import ask, batches
-from bounced.core.address import canonical
 from bounced.store import Store
 
 
@@ -14,7 +14,7 @@ def run(args: argparse.Namespace) -> int:
     async def work(store: Store) -> int:
         all_done = True
         for batch in batches(args.addresses):
-            pairs = [(written, canonical(written)) for written in batch]
+            pairs = [(written, given(written)) for written in batch]
             addresses = [address for _, address in pairs if address is not None]
             rows = await store.rows(addresses)  # nearly all have none, and that is soon known
             await store.delivered([address for address, soft in zip(addresses, rows, strict=True) if soft])

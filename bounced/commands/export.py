@@ -19,9 +19,8 @@ COLUMNS = ("address", "until", "reason", "category", "status", "first_at", "last
 
 def run(args: argparse.Namespace) -> int:
     """Write a line for each address."""
-    write = _json if args.format == "jsonl" else _csv()
-
     async def work(store: Store) -> int:
+        write = _json if args.format == "jsonl" else _csv()
         with progress("addresses") as advance:
             async for batch in store.suppressed():
                 for name, until, record in batch:

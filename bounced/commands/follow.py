@@ -13,6 +13,7 @@ import stat
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bounced.commands import Exit, complain
@@ -21,6 +22,7 @@ from bounced.commands.judging import judged_by
 from bounced.core.address import canonical
 from bounced.core.classify import classify
 from bounced.core.model import Evidence
+from bounced.core.naming import hidden_name
 from bounced.core.policy import Change, Policy, What
 from bounced.core.ruleset import RulesError, Ruleset
 from bounced.maillog import Attempt, Reader
@@ -36,8 +38,12 @@ AGAIN_SECONDS = 1.0  # until a store is asked again that does not answer
 
 def run(args: argparse.Namespace) -> int:
     """Follow the file until SIGTERM, or read stdin to its end."""
-    if args.file != "-" and not Path(args.file).is_file():
-        complain(f"{args.file}: no such file")
+    try:
+        if args.file != "-":
+            with Path(args.file).open("rb"):  # a directory, or what nobody may read, is refused now
+                pass
+    except OSError as error:
+        complain(f"{args.file}: {error.strerror}")
         return Exit.NO_INPUT
 
     try:
@@ -126,16 +132,17 @@ class _Learner:
         rows = zip(addresses, await self._store.rows(addresses), strict=True)
         with_row = {address for address, soft in rows if soft}
         bouncing = {change.address for change in changes if change.what is not What.DELIVERED}
-        telling = [
-            change
-            for change in changes
-            if change.what is not What.DELIVERED or change.address in with_row | bouncing
-        ]
+        telling: list[Change] = []
+        for change in changes:
+            if change.what is not What.DELIVERED or change.address in with_row | bouncing:
+                telling.append(change)
+            if change.what is What.DELIVERED and change.address in with_row:
+                telling.append(replace(change, address=hidden_name(change.address)))
         for start in range(0, len(telling), BATCH):
             await self._store.record(telling[start : start + BATCH])
         self._counts["delivered"] += sum(change.what is What.DELIVERED for change in changes)
         self._counts["rows broken"] += len(with_row)
-        self._counts["bounces"] += len(telling) - sum(change.what is What.DELIVERED for change in telling)
+        self._counts["bounces"] += sum(change.what is not What.DELIVERED for change in changes)
 
 
 async def _lines(blocks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from bounced import lists
+from bounced.addresses import given
 from bounced.commands import Exit, complain, say
 from bounced.commands.asking import ask
 from bounced.commands.judging import judged_by
@@ -88,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     """Read the list, and do or tell what it means."""
     try:
         descriptor = sys.stdin.fileno() if args.file == "-" else os.open(args.file, os.O_RDONLY)
+        os.read(descriptor, 0)  # which a directory refuses
     except OSError as error:
         complain(f"{args.file}: {error.strerror}")
         return Exit.NO_INPUT
@@ -113,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             say(line)
         return Exit.NO if task.not_understood else Exit.OK
 
-    return asyncio.run(work(None)) if args.dry_run else ask(args, work)
+    return asyncio.run(work(None)) if args.dry_run else ask(args, work, creates=True)
 
 
 def _address(entry: Entry) -> str | None:
@@ -121,7 +123,8 @@ def _address(entry: Entry) -> str | None:
     written = entry.address.strip()
     if is_name(written) or (entry.until is not None and "%" in written and name_of(written) == written):
         return written
-    return canonical(written)
+    # Our own export may name what a report had called an address.
+    return given(written) if entry.until is None else canonical(written)
 
 
 def _text(descriptor: int) -> Iterator[str]:

@@ -2,9 +2,9 @@
 
 import argparse
 
+from bounced.addresses import given
 from bounced.commands import Exit, complain, say
 from bounced.commands.asking import ask
-from bounced.core.address import canonical
 from bounced.core.policy import State
 from bounced.core.printable import printable
 from bounced.store import Store
@@ -12,7 +12,7 @@ from bounced.store import Store
 
 def run(args: argparse.Namespace) -> int:
     """Lift the suppression and say how the address stood."""
-    address = canonical(args.address)
+    address = given(args.address)
     if address is None:
         complain(f"{args.address}: not an address")
         return Exit.USAGE

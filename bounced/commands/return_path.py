@@ -12,6 +12,7 @@ from bounced.commands import Exit, complain, say
 from bounced.commands.asking import batches
 from bounced.core import returnpath
 from bounced.core.printable import printable
+from bounced.settings.values import Domain
 
 _NAMES = string.ascii_lowercase + string.digits
 
@@ -34,14 +35,29 @@ def _sign(args: argparse.Namespace, file: Path) -> int:
         complain(f"{file}: no key {args.kid}; there is {', '.join(known)}")
         return Exit.CONFIG
     try:
-        expires = None if args.expires is None else _day(args.expires)
+        domain = _domain(args.domain)
+        expires = None if args.expires is None else _day_to_come(args.expires)
         key = known[args.kid]
-        signed = client.sign(args.address, args.domain, kid=args.kid, key=key, mid=args.mid, expires=expires)
+        signed = client.sign(args.address, domain, kid=args.kid, key=key, mid=args.mid, expires=expires)
     except ValueError as error:
         complain(str(error))
         return Exit.USAGE
     say(signed)
     return Exit.OK
+
+
+def _domain(written: str) -> str:
+    try:
+        return Domain.parse(written)
+    except ValueError:
+        raise ValueError(f"{written}: expected a domain name such as bounces.example.com") from None
+
+
+def _day_to_come(written: str) -> date:
+    day = _day(written)
+    if day < datetime.now(UTC).date():
+        raise ValueError(f"{written}: expected today or a day to come")
+    return day
 
 
 def _day(written: str) -> date:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import time
 
+from bounced.addresses import given
 from bounced.commands import Exit, complain, say
 from bounced.commands.asking import ask
-from bounced.core.address import canonical
+from bounced.core.naming import hidden_name
 from bounced.core.policy import Record
 from bounced.core.printable import printable
 from bounced.store import Store
@@ -15,18 +16,23 @@ from bounced.store import Store
 
 def run(args: argparse.Namespace) -> int:
     """Print the record, a field a line."""
-    address = canonical(args.address)
+    address = given(args.address)
     if address is None:
         complain(f"{args.address}: not an address")
         return Exit.USAGE
 
     async def work(store: Store) -> int:
-        record = await store.lookup(address)
-        if record is None:
+        found = [(name, await store.lookup(name)) for name in (address, hidden_name(address))]
+        known = [(name, record) for name, record in found if record is not None]
+        if not known:
             complain(f"{address}: nothing is known")
             return Exit.NO
-        for name, value in _lines(address, record):
-            say(f"{name:<12} {printable(value)}")
+        for name, record in known:
+            if name != address:
+                hidden = f"as {name}, by reports of forwarders that hid the address"
+                say(f"{printable(address)} is {'also ' * (len(known) > 1)}known {hidden}:")
+            for label, value in _lines(name, record):
+                say(f"{label:<12} {printable(value)}")
         return Exit.OK
 
     return ask(args, work)

@@ -3,16 +3,16 @@
 import argparse
 from datetime import UTC, date, datetime, time, timedelta
 
+from bounced.addresses import given
 from bounced.commands import Exit, complain, say
 from bounced.commands.asking import ask
-from bounced.core.address import canonical
 from bounced.core.printable import printable
 from bounced.store import Store
 
 
 def run(args: argparse.Namespace) -> int:
     """Suppress the address and say until when it stands."""
-    address = canonical(args.address)
+    address = given(args.address)
     if address is None:
         complain(f"{args.address}: not an address")
         return Exit.USAGE
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"{printable(address)}: rests until {stands:%Y-%m-%dT%H:%M:%SZ}")
         return Exit.OK
 
-    return ask(args, work)
+    return ask(args, work, creates=True)
 
 
 def _end_of(day: str) -> int:

@@ -244,6 +244,14 @@ def binary() -> str:
     )
 
 
+def has_data(state_dir: Path) -> bool:
+    """Whether there is an embedded store in `state_dir`, or what may be one."""
+    try:
+        return (state_dir / "valkey").is_dir()
+    except PermissionError:
+        return True  # whoever opens it will hear why not
+
+
 def _private_directory(state_dir: Path) -> Path:
     data = state_dir.resolve() / "valkey"
     data.mkdir(parents=True, exist_ok=True)

@@ -127,10 +127,12 @@ class Store:
         return [max(pair) or None for pair in zip(times[::2], times[1::2], strict=True)]
 
     async def rows(self, addresses: Sequence[str]) -> list[int]:
-        """Return for each address how many soft bounces it has in a row."""
-        commands = [("HGET", self._keys.record(address), "soft") for address in addresses]
+        """Return for each address how many soft bounces it has in a row; the longer row, if it was hidden too."""
+        names = [name for address in addresses for name in (address, hidden_name(address))]
+        commands = [("HGET", self._keys.record(name), "soft") for name in names]
         values = await self._server.expect(commands, _deadline())
-        return [int(value) if value is not None and value.isdigit() else 0 for value in values]
+        rows = [int(value) if value is not None and value.isdigit() else 0 for value in values]
+        return [max(pair) for pair in zip(rows[::2], rows[1::2], strict=True)]
 
     async def suppressed(self) -> AsyncIterator[list[tuple[str, int, Record]]]:
         """Yield who must be left alone, some at a time: name in the keys, until when, what is known.
@@ -152,13 +154,11 @@ class Store:
                 if until is not None
             ]
 
-    async def delivered(self, addresses: Sequence[str]) -> list[Outcome]:
-        """Note that a message got through to each: the row of soft bounces is broken."""
-        outcomes: list[Outcome] = []
-        for i in range(0, len(addresses), BATCH):
-            changes = [Change(address, What.DELIVERED) for address in addresses[i : i + BATCH]]
-            outcomes += await self._committer.commit(changes)
-        return outcomes
+    async def delivered(self, addresses: Sequence[str]) -> None:
+        """Note that a message got through to each: its row of soft bounces is broken, a hidden one too."""
+        names = [name for address in addresses for name in (address, hidden_name(address))]
+        for i in range(0, len(names), BATCH):
+            await self._committer.commit([Change(name, What.DELIVERED) for name in names[i : i + BATCH]])
 
     async def release(self, address: str) -> Outcome:
         """Lift the suppression and forget the row of soft bounces, of the hidden address too."""

@@ -272,7 +272,7 @@ def test_it_ends_on_sigterm_while_its_pipe_is_idle(valkey):
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["/none/mail.log"], 66, "no such file"),
+        (["/none/mail.log"], 66, "No such file"),
         (["--set=redis.url=redis://127.0.0.1:1/0", "-"], 69, "the store does not answer"),
     ],
 )

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bounced.core.model import Category
-from bounced.core.policy import Change, Outcome, Period, Policy, Record, What, apply, decide
+from bounced.core.policy import SKEW, Change, Outcome, Period, Policy, Record, What, apply, decide
 from bounced.store import Store, StoreUnavailable
 from bounced.store.commit import Committer
 from bounced.store.layout import Keys, decision_arguments, read_record
@@ -64,7 +64,7 @@ steps = st.builds(
     what=st.sampled_from([What.SOFT] * 4 + [What.HARD] + list(What)),
     message=st.sampled_from([f"m{i}" for i in range(15)]) | st.uuids().map(str) | st.just(""),
     address=st.sampled_from(["jane@example.org", "joe@example.org"]),
-    age=st.sampled_from([-DAY, 0, 0, 1, 60, 3 * DAY]),
+    age=st.sampled_from([-DAY, 0, 0, 1, 60, SKEW, SKEW + 1, 3 * DAY]),
     days=st.sampled_from([0, 0, 0, 0, 1, 5, 20, 32]),
     daemon=st.integers(0, 1),
     crash=st.sampled_from([True, False, False]),

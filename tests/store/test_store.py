@@ -75,6 +75,18 @@ def test_four_soft_bounces_and_a_delivery_leave_nothing_in_the_way(server, redis
     assert redis.exists("bounced:addr:never@example.org") == 0
 
 
+def test_a_delivery_breaks_the_row_of_a_hidden_address_too(server):
+    async def scenario(store):
+        hidden = hidden_name(JANE)
+        await store.record([soft(f"m{i}", hidden) for i in range(4)])
+        assert await store.rows([JANE, "never@example.org"]) == [4, 0]
+        await store.delivered([JANE])
+        await store.record([soft("m4", hidden)])
+        return await store.check([JANE])
+
+    assert use(server, scenario) == [None]
+
+
 def test_a_sender_breaks_the_row_with_hdel(server, redis):
     async def scenario(store):
         await store.record([soft(f"m{i}") for i in range(4)])
