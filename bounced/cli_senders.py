@@ -136,4 +136,5 @@ examples:
   bounced return-path sign --kid aa --domain bounces.example.com jane@example.org
   bounced return-path verify b1aauiop5ztkw7qglolxds2h5i7mid000000001gnjw4zcblzdzul3i@bounce.example.com
 
-Exit status: 0, 1 when some are not proven, 64 not an address, domain or day to come, 78 no such key, key file or settings."""
+Exit status: 0, 1 when some are not proven, 64 not an address, a domain or a day to come, 78 no such key, key file or
+settings."""

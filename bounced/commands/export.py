@@ -19,6 +19,7 @@ COLUMNS = ("address", "until", "reason", "category", "status", "first_at", "last
 
 def run(args: argparse.Namespace) -> int:
     """Write a line for each address."""
+
     async def work(store: Store) -> int:
         write = _json if args.format == "jsonl" else _csv()
         with progress("addresses") as advance:
