@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         say(filled(template.read_text("utf-8"), redis.key_form, values))
         return Exit.OK
 
-    return ask(args, work)
+    return ask(args, work, creates=True)
 
 
 def filled(template: str, form: KeyForm, values: dict[str, str]) -> str:
