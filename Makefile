@@ -25,8 +25,8 @@ test: install lint
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/core
 	$(BIN)/coverage report
-	$(BIN)/pytest tests --ignore tests/core --ignore tests/mta -m "not slow" -n 2 --dist loadscope
-	$(BIN)/pytest tests/mta -n 2 --dist loadscope
+	$(BIN)/pytest tests --ignore tests/core --ignore tests/mta -m "not slow" -n 2 --dist loadscope -p no:randomly
+	$(BIN)/pytest tests/mta -n 2 --dist loadscope -p no:randomly
 
 # The same promises under more load, and for longer: docs/security.md.
 torture: install
