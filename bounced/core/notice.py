@@ -22,8 +22,6 @@ ENOUGH = 4  # signs, weighed, that make a mail a report
 
 # Roles of sentences that say what became of a message.
 _ABOUT_DELIVERY = frozenset(("failed", "final", "reason", "delayed", "warning", "delivered"))
-# The null reverse-path of RFC 5321 section 4.5.5, as delivery agents write it down.
-_NULL_PATHS = ("", "<>", "<MAILER-DAEMON>", "MAILER-DAEMON")
 # Full-width forms, and scripts without blanks that run into the address.
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
     map(ord, "「」『』【】"), 0x22
@@ -94,7 +92,7 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     if mail.is_receipt or (mail.is_reply and not server):
         return None, False
     named = "x-failed-recipients" in headers
-    null_path = "return-path" in headers and headers.get("return-path").upper() in _NULL_PATHS
+    null_path = mail.has_null_path
     submitted = headers.get("auto-submitted").lower()
     by_person = not (server or named) and ("autoreply" in heading or submitted.startswith("auto-replied"))
     # A challenge or a vacation note, from a postmaster too: it may say that nothing was delivered, but not why.

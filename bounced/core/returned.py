@@ -83,6 +83,11 @@ class ReturnedMail:
         """Whether a server wrote it, as its From field has it."""
         return "server" in self.marks.says(self.headers.get("from"))
 
+    @property
+    def has_null_path(self) -> bool:
+        """Whether the null reverse-path was written down when the mail was delivered."""
+        return "return-path" in self.headers and self.headers.get("return-path").upper() in _NULL_PATHS
+
     @cached_property
     def is_reply(self) -> bool:
         """Whether a person answers: what is quoted below is old, whatever it reports."""
@@ -110,8 +115,7 @@ class ReturnedMail:
             or "autoreply" in self.marks.says(headers.get("subject"))
         ):
             return False
-        null_path = "return-path" in headers and headers.get("return-path").strip().upper() in _NULL_PATHS
-        return null_path or self._is_forward
+        return self.has_null_path or self._is_forward
 
     @cached_property
     def fields_in_text(self) -> str | None:
