@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bounced import __version__, cli_senders
+from bounced import __version__, cli_operators, cli_senders
 
 USAGE_ERROR = 64  # EX_USAGE of sysexits.h
 
@@ -107,14 +107,12 @@ def parser() -> Parser:
 
     check = command("check", "may I send to these addresses?", CHECK)
     _addresses(check)
-    show = command("show", "show what is known of an address", SHOW)
-    show.add_argument("address", metavar="ADDRESS")
     release = command("release", "let an address be sent to again", RELEASE)
     release.add_argument("address", metavar="ADDRESS")
     delivered = command("delivered", "note that a message got through", DELIVERED)
     _addresses(delivered)
-    for asks_store in (check, show, release, delivered, *cli_senders.declare(command)):
-        _settings(asks_store)
+    for theirs in (check, release, delivered, *cli_senders.declare(command), *cli_operators.declare(command)):
+        _settings(theirs)
     return top
 
 
@@ -215,14 +213,6 @@ examples:
   bounced check - < addresses.txt | awk '$2 == "send" { print $1 }' > sendable.txt
 
 Exit status: 0 all may be sent to, 1 some may not, 69 the store does not answer."""
-
-SHOW = """\
-example:
-  $ bounced show jane@example.org
-  state       rest until 2027-05-22T09:30:00Z
-  reason      invalid-mailbox
-
-Exit status: 0, 1 when nothing is known of the address, 69 the store does not answer."""
 
 RELEASE = """\
 For when you know better: the mailbox is back, the report was wrong. Her next soft bounce counts as the first.
