@@ -5,9 +5,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-SOURCES := bounced tests benchmarks
+SOURCES := bounced tests benchmarks tools
 
-.PHONY: install run test torture mta-more lint lock clean
+.PHONY: install run test torture mta-more lint lock dist clean
 
 install: $(VENV)/.installed
 
@@ -49,6 +49,10 @@ lock:
 		pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev \
 		pyproject.toml -o requirements-dev.lock
+
+# A wheel with manual pages, completions, units and example configuration, and a source distribution.
+dist: install
+	$(BIN)/hatchling build -d dist
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

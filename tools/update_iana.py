@@ -7,7 +7,7 @@ or nothing) is kept; a code that is new to us says "undecided", and the tests fa
 for it or "nothing".
 """
 
-# ruff: noqa: INP001 - a script, no package
+
 import csv
 import re
 import sys
