@@ -20,6 +20,8 @@ from encodings.aliases import aliases
 from functools import cached_property, lru_cache
 from string import ascii_letters, digits
 
+from bounced.core.charset import guess
+
 MAX_PARTS = 100  # of one message, at any depth; real reports have three or four
 MAX_HEADERS = 65_536  # octets of a header that are looked at
 MAX_FIELDS = 1_000  # of one header
@@ -70,6 +72,8 @@ _SUPERSETS = {
     "big5": "big5hkscs",
     "euc_kr": "cp949",
 }
+# What servers write that do not know the charset: any octets fit, so what fits better is believed before.
+_HABITS = ("latin_1", "iso8859_15", "cp1252")
 
 
 class Headers:
@@ -236,10 +240,12 @@ def _base64(body: bytes) -> bytes:
 
 
 def decode_charset(data: bytes, charset: str) -> str:
-    """Text of `data`; a charset that is unknown or does not fit gives way to UTF-8, then to Latin-1."""
+    """Text of `data`; a charset that is unknown or does not fit gives way to UTF-8, to a guess, then to Latin-1."""
     codec = _codec(charset[:40])
     if codec is None and b"\x1b$" in data:
         codec = "iso2022_jp"  # its escape sequence: Japanese servers often leave the label out
+    if codec in _HABITS and not data.isascii():
+        codec = ("utf_8" if _is_utf8(data) else guess(data)) or codec
     for candidate in (codec, "utf_8"):
         if candidate is None:
             continue
@@ -249,7 +255,15 @@ def decode_charset(data: bytes, charset: str) -> str:
             text = data.decode(candidate, "replace")
             if text.count("\ufffd") * 200 <= len(text):
                 return text  # the right charset, with a character cut or broken here and there
-    return data.decode("latin-1")
+    return data.decode(guess(data) or "latin_1", "replace")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf_8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @lru_cache(256)

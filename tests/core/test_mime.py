@@ -190,3 +190,29 @@ def test_long_texts_are_cut():
     part = parse(f"Content-Type: message/delivery-status\n\n{body}".encode())
     assert isinstance(part, Part)
     assert len(part.body) == len(body)
+
+
+class TestCharsetsThatNobodyDeclared:
+    TEXTS = (
+        ("koi8_r", "Ваше письмо не может быть доставлено: почтовый ящик переполнен"),
+        ("cp1251", "Письмо не доставлено: такого пользователя не существует"),
+        ("cp932", "お客様のメールは配信できませんでした。宛先不明"),
+        ("euc_jp", "お客様のメールは配信できませんでした。宛先不明"),
+        ("cp949", "메일 전송에 실패했습니다. 존재하지 않는 사용자입니다"),
+        ("gb18030", "抱歉、您的邮件被退回来了、无法投递。收件人不存在"),
+        ("big5hkscs", "抱歉、您的郵件無法送達、收件人不存在"),
+        ("latin_1", "Le destinataire n'a pas été trouvé à cette adresse, désolé"),
+        ("latin_1", "Empfänger unbekannt: Postfach von Jörg Müller übervoll, schöne Grüße"),
+        ("utf_8", "Empfänger unbekannt"),
+    )
+
+    @pytest.mark.parametrize("declared", ["", "us-ascii", "x-unknown", "iso-8859-1"])
+    @pytest.mark.parametrize(("codec", "text"), TEXTS, ids=lambda value: value[:12])
+    def test_are_recognised(self, codec, text, declared):
+        assert decode_charset(text.encode(codec), declared) == text
+
+    @pytest.mark.parametrize(
+        "data", [b"\xff" * 65_536, b"\xd0\xe0 " * 65_536, b"a\x83" * 65_536, bytes(range(256)) * 99]
+    )
+    def test_whatever_octets_there_are_something_is_read(self, data):
+        assert decode_charset(data, "")
