@@ -106,7 +106,7 @@ class Intake:
     async def _record(self, reading: Reading) -> list[Outcome | None]:
         """Write what the report says; an outcome for each verdict, None for one that changes nothing."""
         now = int(time.time())
-        changes = [_change(verdict, reading.identity, now) for verdict in reading.verdicts]
+        changes = [_change(verdict, reading, now) for verdict in reading.verdicts]
         wanted = [change for change in changes if change is not None]
         outcomes = iter(await self._store.record(wanted) if wanted else ())
         return [None if change is None else next(outcomes) for change in changes]
@@ -123,7 +123,7 @@ def _unreadable(reading: Reading | None) -> str:
     return "" if reading.verdicts else "no-recipient"
 
 
-def _change(verdict: Verdict, identity: str, now: int) -> Change | None:
+def _change(verdict: Verdict, reading: Reading, now: int) -> Change | None:
     if verdict.severity is not Severity.NONE:
         what = What(verdict.severity)
     elif verdict.action is Action.DELIVERED:
@@ -133,11 +133,13 @@ def _change(verdict: Verdict, identity: str, now: int) -> Change | None:
     return Change(
         address=verdict.recipient,
         what=what,
-        message=identity,
+        message=reading.identity,
         category=verdict.category if what is not What.DELIVERED else None,
         status=verdict.status,
         diagnostic=verdict.diagnostic,
         remote_mta=verdict.remote_mta,
+        reporting_mta=reading.report.reporting_mta,
+        rule=verdict.rule or None,
         at=verdict.at if verdict.at is not None and verdict.at >= now - OLDEST else None,
     )
 

@@ -145,6 +145,8 @@ class Change:
     status: str | None = None
     diagnostic: str | None = None
     remote_mta: str | None = None
+    reporting_mta: str | None = None
+    rule: str | None = None  # by which the category was decided
     until: int | None = None  # HARD and SUPPRESS: when it ends; None: after hard_expiry
     reason: str | None = None  # SUPPRESS only
 
@@ -167,10 +169,11 @@ class Record:
     soft: int = 0
     hard_until: int | None = None  # may lie in the past, which means not hard
     reason: str | None = None  # why hard: a category, "soft-limit", or an operator's words
-    category: str | None = None  # of the last bounce, as are the three below
+    category: str | None = None  # of the last bounce, as are the four below
     status: str | None = None
     diagnostic: str | None = None
     remote_mta: str | None = None
+    rule: str | None = None  # by which the category was decided
     first_at: int | None = None
     last_at: int | None = None
     soft_total: int = 0
@@ -196,6 +199,10 @@ class Decision:
     status: str
     diagnostic: str
     remote_mta: str
+    rule: str
+    # What only the event tells:
+    reporting_mta: str
+    identity: str  # of the message, cut
 
 
 def decide(change: Change, policy: Policy, now: int) -> Decision:
@@ -217,6 +224,9 @@ def decide(change: Change, policy: Policy, now: int) -> Decision:
         status=_text(change.status, 20),
         diagnostic=_text(change.diagnostic, 500),
         remote_mta=_text(change.remote_mta, 255),
+        rule=_text(change.rule, 80),
+        reporting_mta=_text(change.reporting_mta, 255),
+        identity=_text(change.message, 200),
     )
 
 
@@ -314,6 +324,7 @@ def _noted(record: Record, decision: Decision, upgraded_from: str | None) -> Rec
         status=decision.status or None,
         diagnostic=decision.diagnostic or None,
         remote_mta=decision.remote_mta or None,
+        rule=decision.rule or None,
     )
 
 

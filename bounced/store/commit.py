@@ -21,6 +21,7 @@ from bounced.store.faults import StoreUnavailable
 from bounced.store.layout import EVENTS_KEPT, STATS_KEPT_DAYS, Keys, decision_arguments
 from bounced.store.node import DERIVE, RECORD, SETTLE, Call, Command, Plain
 from bounced.store.server import Server
+from bounced.store.stream import entry
 
 COMMIT_SECONDS = 5.0
 BATCH = 200  # changes in one pipeline: beyond this it gets no faster, only later
@@ -51,6 +52,7 @@ class _Decided:
     outcome: Outcome
     hard_until: str  # as in the hash; "": none
     unsettled: str  # the message's letter while something may be missing; "": nothing is
+    stood: tuple[str, str, str]  # soft, hard_until and reason before the change
     news: bool = True  # False: an event would repeat another of this batch
 
     @property
@@ -159,7 +161,7 @@ class Committer:
             if isinstance(reply, StoreUnavailable):
                 item.fail(reply.cause)
                 continue
-            result, before, after, soft, hard_until, unsettled = _words(reply)
+            result, before, after, soft, hard_until, unsettled, *before_it = _words(reply)
             state = State(after)
             outcome = Outcome(
                 Result(result),
@@ -168,7 +170,8 @@ class Committer:
                 int(soft),
                 int(hard_until) if state is State.HARD else None,
             )
-            each = _Decided(item, decision, outcome, hard_until, unsettled)
+            stood = (before_it[0], before_it[1], before_it[2])
+            each = _Decided(item, decision, outcome, hard_until, unsettled, stood)
             message = (each.address, decision.digest)
             each.news = outcome.result is not Result.DUPLICATE or message not in told
             told.add(message)
@@ -239,38 +242,32 @@ class Committer:
     def _counted(self, telling: Sequence[_Decided]) -> list[Plain]:
         """Return what adds these changes to the day's counts."""
         counts = Counter(
-            (self._keys.stats(each.decision.now), name)
-            for each in telling
-            for name in _counts(each.item.change)
+            (self._keys.stats(each.decision.now), name) for each in telling for name in _counts(each)
         )
         added: list[Plain] = [("HINCRBY", key, name, number) for (key, name), number in counts.items()]
         kept: list[Plain] = [("EXPIRE", key, STATS_KEPT_DAYS * 86400) for key in {key for key, _ in counts}]
         return added + kept
 
     def _event(self, each: _Decided) -> Plain:
-        change, decision, outcome = each.item.change, each.decision, each.outcome
-        fields: dict[str, str | int] = {
-            "address": self._keys.name(change.address),
-            "what": change.what.value,
-            "state": outcome.after.value,
-            "soft": outcome.soft,
-            "hard_until": outcome.hard_until or "",
-            "category": decision.category,
-            "status": decision.status,
-            "at": decision.at,
-            "message": decision.digest,
-        }
+        name = self._keys.name(each.address)
+        identity = self._keys.tellable(each.decision.identity)
+        fields = entry(name, each.item.change, each.decision, each.outcome, each.stood, identity=identity)
         pairs = [part for pair in fields.items() for part in pair]
         return ("XADD", self._keys.events, "MAXLEN", "~", EVENTS_KEPT, "*", *pairs)
 
 
-def _counts(change: Change) -> list[str]:
+def _counts(each: _Decided) -> list[str]:
     """Return the fields of the day's counts that a change belongs to."""
-    if change.category is None:
-        return []
-    _, at, domain = change.address.rpartition("@")
-    category = change.category.value
-    return [category, f"{category}:{domain}"] if at else [category]
+    names: list[str] = []
+    if (category := each.item.change.category) is not None:
+        _, at, domain = each.address.rpartition("@")
+        names += [category.value, f"{category.value}:{domain}"] if at else [category.value]
+    rested, rests = each.outcome.before is State.HARD, each.outcome.after is State.HARD
+    if rests and not rested:
+        names.append("suppressed")
+    elif rested and not rests:
+        names.append("released")
+    return names
 
 
 def _words(reply: Sequence[bytes | int]) -> list[str]:

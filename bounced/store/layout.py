@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from bounced.core.naming import KeyForm, hidden_name, name_of, without_addresses
 from bounced.core.policy import Change, Decision, Record, State
@@ -37,6 +37,10 @@ class Keys:
         """Return the key of the hash of an address whose name in keys this is."""
         return f"{self._prefix}:addr:{name}"
 
+    def hard_named(self, name: str) -> str:
+        """Return the derived key of an address whose name in keys this is."""
+        return f"{self._prefix}:hard:{name}"
+
     def hidden(self, address: str) -> str:
         """Return the key that does so when a forwarder hid the address from the report."""
         return f"{self._prefix}:hard:{hidden_name(address)}"
@@ -47,9 +51,17 @@ class Keys:
             return change
         return replace(change, diagnostic=without_addresses(change.diagnostic))
 
+    def tellable(self, identity: str) -> str:
+        """Return a message's identity as events may tell it: it may hold an address."""
+        return identity if self._form is KeyForm.PLAIN else ""
+
     def stats(self, now: int) -> str:
         """Return the key of the day's counts, by UTC."""
-        return f"{self._prefix}:stats:{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
+        return self.stats_of(datetime.fromtimestamp(now, UTC).date())
+
+    def stats_of(self, day: date) -> str:
+        """Return the key of a day's counts."""
+        return f"{self._prefix}:stats:{day.isoformat()}"
 
 
 def decision_arguments(decision: Decision) -> list[str | int]:
@@ -71,6 +83,7 @@ def decision_arguments(decision: Decision) -> list[str | int]:
         decision.status,
         decision.diagnostic,
         decision.remote_mta,
+        decision.rule,
     ]
 
 
@@ -97,6 +110,7 @@ def read_record(fields: Mapping[bytes, bytes], expires_at: int) -> Record:
         status=text("status"),
         diagnostic=text("diagnostic"),
         remote_mta=text("remote_mta"),
+        rule=text("rule"),
         first_at=number("first_at"),
         last_at=number("last_at"),
         soft_total=number("soft_total") or 0,

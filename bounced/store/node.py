@@ -40,10 +40,13 @@ class Script:
 RECORD = Script("record.lua")
 DERIVE = Script("derive.lua")
 SETTLE = Script("settle.lua")
+RESTORE = Script("restore.lua")
 
 Plain = tuple[str | int | bytes, ...]  # a command without deadline: name, key, arguments
 
-LOAD: tuple[Plain, ...] = tuple(("SCRIPT", "LOAD", script.source) for script in (RECORD, DERIVE, SETTLE))
+LOAD: tuple[Plain, ...] = tuple(
+    ("SCRIPT", "LOAD", script.source) for script in (RECORD, DERIVE, SETTLE, RESTORE)
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from typing import Self
 from bounced.core.naming import KeyForm, hidden_name
 from bounced.core.policy import Change, Outcome, Policy, Record, State, What
 from bounced.settings.schema import Redis as Settings
+from bounced.store.archive import Archive
 from bounced.store.commit import BATCH, Committer
 from bounced.store.embedded import Embedded
 from bounced.store.faults import StoreUnavailable
 from bounced.store.layout import Keys, read_record
+from bounced.store.repair import Repair
 from bounced.store.server import Server
 
 READ_SECONDS = 5.0
@@ -36,6 +38,8 @@ class Store:
         self._embedded = embedded
         self._keys = keys
         self._committer = Committer(server, self._keys, policy)
+        self.archive = Archive(server, keys)
+        self.repair = Repair(server, keys, policy, self.archive)
 
     @classmethod
     async def open(

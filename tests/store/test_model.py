@@ -75,6 +75,7 @@ steps = st.builds(
             "status": st.sampled_from([None, "5.1.1", "4.2.2"]),
             "diagnostic": st.none() | st.text(max_size=20),
             "remote_mta": st.sampled_from([None, "mx.example.org"]),
+            "rule": st.sampled_from([None, "user-unknown"]),
             "reason": st.sampled_from([None, "asked us to"]),
         }
     ),

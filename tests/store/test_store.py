@@ -216,6 +216,8 @@ def test_each_change_is_an_event_and_each_bounce_a_count(server, redis):
         "full-mailbox:example.org": "1",
         "invalid-mailbox": "1",
         "invalid-mailbox:example.org": "1",
+        "suppressed": "1",
+        "released": "1",
     }
     assert redis.ttl(stats) > 399 * 86400
 

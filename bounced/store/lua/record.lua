@@ -8,10 +8,11 @@
 --           nothing | note | count | suppress | break | lift
 --         7 digest of the message, 11 characters, or ""  8 letter for how it counts: d, r, s, h or ""
 --         9 at  10 until  11 keep until  12 reason
---         13 category  14 status  15 diagnostic  16 remote MTA, each may be ""
+--         13 category  14 status  15 diagnostic  16 remote MTA  17 rule, each may be ""
 -- RETURN  {"late", server's clock in milliseconds}, or
 --         {new | upgraded | duplicate | stale | unchanged, state before, state after, soft,
---          hard_until or "", the message's letter while it is unsettled, else ""}
+--          hard_until or "", the message's letter while it is unsettled, else "",
+--          and as they stood before: soft, hard_until or "", reason or ""}
 --
 -- The field "seen" holds the last 12 messages, oldest first, 13 characters each: digest, letter, and "?"
 -- until settle.lua has found that all that follows from the record has been written, then ".".
@@ -30,9 +31,10 @@ local digest, letter, at = arg[7], arg[8], tonumber(arg[9])
 local rank = {d = 0, r = 1, s = 2, h = 3}
 
 local known = redis.call('EXISTS', key) == 1
-local got = redis.call('HMGET', key, 'soft', 'hard_until', 'seen', 'first_at', 'last_at')
+local got = redis.call('HMGET', key, 'soft', 'hard_until', 'seen', 'first_at', 'last_at', 'reason')
 local soft, hard_until = tonumber(got[1]) or 0, got[2] or ''
 local first_at, last_at = tonumber(got[4]), tonumber(got[5])
+local stood = {soft, hard_until, got[6] or ''}
 
 local function state()
   if (tonumber(hard_until) or 0) > now then return 'hard' end
@@ -44,7 +46,7 @@ local before = state()
 local effect = effects[before]
 
 local function reply(result, unsettled)
-  return {result, before, state(), soft, hard_until, unsettled or ''}
+  return {result, before, state(), soft, hard_until, unsettled or '', unpack(stood)}
 end
 
 local seen, earlier, mark = '', nil, nil
@@ -103,6 +105,7 @@ if bounce then
     put('status', arg[14])
     put('diagnostic', arg[15])
     put('remote_mta', arg[16])
+    put('rule', arg[17])
   end
 end
 if digest ~= '' then

@@ -1,0 +1,81 @@
+"""What the store has kept of days past: the events, the day's counts, every record. Reads only, some at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, timedelta
+
+from bounced.core.history import Event
+from bounced.core.policy import Record
+from bounced.store.layout import Keys, read_record
+from bounced.store.server import Server
+from bounced.store.stream import read_entry
+
+READ_SECONDS = 5.0
+PAGE = 1000  # events in one answer
+
+
+class Archive:
+    """Every method raises StoreUnavailable when the store does not answer within five seconds."""
+
+    def __init__(self, server: Server, keys: Keys) -> None:
+        self._server = server
+        self._keys = keys
+
+    def name(self, address: str) -> str:
+        """Return what stands for an address in events."""
+        return self._keys.name(address)
+
+    async def length(self) -> int:
+        """Return how many events there are."""
+        [length] = await self._server.expect([("XLEN", self._keys.events)], _deadline())
+        return int(length)
+
+    async def events(
+        self, since: int | None = None, until: int | None = None, *, after: str = ""
+    ) -> AsyncIterator[list[Event]]:
+        """Yield the events that were recorded from `since` to before `until`, or after the id `after`, in order."""
+        start = f"({after}" if after else "-" if since is None else str(since * 1000)
+        end = "+" if until is None else f"({until * 1000}"
+        while True:
+            command = ("XRANGE", self._keys.events, start, end, "COUNT", PAGE)
+            [entries] = await self._server.expect([command], _deadline())
+            page = [read_entry(identifier, fields) for identifier, fields in entries if fields is not None]
+            if page:
+                yield page
+            if len(entries) < PAGE:
+                return
+            start = f"({page[-1].id}"
+
+    async def counts(self, first: date, last: date) -> dict[date, dict[str, int]]:
+        """Return the counts of each day, the last included; a day without any is left out."""
+        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        replies = await self._server.expect(
+            [("HGETALL", self._keys.stats_of(day)) for day in days], _deadline()
+        )
+        return {
+            day: {name.decode("utf-8", "replace"): int(number) for name, number in fields.items()}
+            for day, fields in zip(days, replies, strict=True)
+            if fields
+        }
+
+    async def standing(self) -> AsyncIterator[list[tuple[int, int | None]]]:
+        """Yield for every record how many soft bounces it has in a row, and its hard_until. Some may come twice."""
+        async for keys in self._server.scan(f"{self._keys.record_named('')}*", _deadline):
+            replies = await self._server.expect(
+                [("HMGET", key, "soft", "hard_until") for key in keys], _deadline()
+            )
+            yield [(_number(soft) or 0, _number(until)) for soft, until in replies]
+
+    async def records(self, names: Sequence[str]) -> list[Record | None]:
+        """Return what is known under each name of the keys."""
+        asked = [("HGETALL", self._keys.record_named(name)) for name in names]
+        replies = await self._server.expect(asked, _deadline())
+        return [read_record(fields, 0) if fields else None for fields in replies]
+
+
+def _number(value: bytes | None) -> int | None:
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def _deadline() -> float:
+    return asyncio.get_running_loop().time() + READ_SECONDS
