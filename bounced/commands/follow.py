@@ -13,7 +13,6 @@ import stat
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from bounced.commands import Exit, complain
@@ -22,7 +21,6 @@ from bounced.commands.judging import judged_by
 from bounced.core.address import canonical
 from bounced.core.classify import classify
 from bounced.core.model import Evidence
-from bounced.core.naming import hidden_name
 from bounced.core.policy import Change, Policy, What
 from bounced.core.ruleset import RulesError, Ruleset
 from bounced.maillog import Attempt, Reader
@@ -132,12 +130,12 @@ class _Learner:
         rows = zip(addresses, await self._store.rows(addresses), strict=True)
         with_row = {address for address, soft in rows if soft}
         bouncing = {change.address for change in changes if change.what is not What.DELIVERED}
-        telling: list[Change] = []
-        for change in changes:
-            if change.what is not What.DELIVERED or change.address in with_row | bouncing:
-                telling.append(change)
-            if change.what is What.DELIVERED and change.address in with_row:
-                telling.append(replace(change, address=hidden_name(change.address)))
+        worth_telling = with_row | bouncing
+        telling = [
+            change
+            for change in changes
+            if change.what is not What.DELIVERED or change.address in worth_telling
+        ]
         for start in range(0, len(telling), BATCH):
             await self._store.record(telling[start : start + BATCH])
         self._counts["delivered"] += sum(change.what is What.DELIVERED for change in changes)

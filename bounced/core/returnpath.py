@@ -24,9 +24,13 @@ VERSION = "b1"
 KEY_OCTETS = 32  # the least that a key may have
 DAYS = 1 << 15  # expiry days that there are: until 2059
 
+# What a gateway of the sender's may have put around it, BATV's "prvs=0123456789=" or a "+extension", proves nothing
+# and harms nothing: the signature is that of what is between them.
 _TOKEN = re.compile(
+    r"(?:prvs=[a-z0-9]{1,20}=)?"
     r"(?P<signed>b1(?P<kid>[a-z0-9]{2})(?P<expiry>[a-z2-7]{3})(?P<rid>[a-z2-7]{20})(?P<mid>[a-z0-9]{12}))"
     r"(?P<mac>[a-z2-7]{16})"
+    r"(?:\+.*)?"
 )
 _KID = re.compile(r"[a-z0-9]{2}")
 _MID = re.compile(r"[a-z0-9]{12}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -108,9 +109,16 @@ class Store:
     async def record(self, changes: Sequence[Change]) -> list[Outcome]:
         """Apply all changes of one report; an outcome for each, in order.
 
-        Repeating the call after a failure is safe: what was applied comes back as a duplicate.
+        A delivery breaks the row of the address, and the one that it has where a forwarder hid it. Repeating the
+        call after a failure is safe: what was applied comes back as a duplicate.
         """
-        return await self._committer.commit(changes)
+        hidden = [
+            replace(change, address=hidden_name(change.address))
+            for change in changes
+            if change.what is What.DELIVERED and "@" in change.address
+        ]
+        outcomes = await self._committer.commit([*changes, *hidden])
+        return outcomes[: len(changes)]
 
     async def lookup(self, address: str) -> Record | None:
         """Return what is known of an address; None: nothing."""
@@ -159,10 +167,9 @@ class Store:
             ]
 
     async def delivered(self, addresses: Sequence[str]) -> None:
-        """Note that a message got through to each: its row of soft bounces is broken, a hidden one too."""
-        names = [name for address in addresses for name in (address, hidden_name(address))]
-        for i in range(0, len(names), BATCH):
-            await self._committer.commit([Change(name, What.DELIVERED) for name in names[i : i + BATCH]])
+        """Note that a message got through to each."""
+        for i in range(0, len(addresses), BATCH):
+            await self.record([Change(address, What.DELIVERED) for address in addresses[i : i + BATCH]])
 
     async def release(self, address: str) -> Outcome:
         """Lift the suppression and forget the row of soft bounces, of the hidden address too."""

@@ -46,6 +46,15 @@ def test_case_of_a_returned_address_does_not_matter():
     assert verify(LOCAL_PART.upper(), DOMAIN.upper(), KEYS, today=20000).is_about(JANE)
 
 
+@pytest.mark.parametrize(
+    "around", ["prvs=4711abcdef={}", "PRVS=0123456789={}", "{}+jane=example.org", "prvs=4711abcdef={}+x+y"]
+)
+def test_what_a_gateway_puts_around_it_does_not_matter(around):
+    returned = around.format(LOCAL_PART)
+    assert returnpath.looks_signed(returned)
+    assert verify(returned, DOMAIN, KEYS, today=20000) == verify(LOCAL_PART, DOMAIN, KEYS, today=20000)
+
+
 @pytest.mark.parametrize("day", [0, 1, 20750, 32767])
 def test_every_expiry_day_comes_back(day):
     local_part, _, domain = signed(expires=day).partition("@")
@@ -58,6 +67,9 @@ def test_every_expiry_day_comes_back(day):
         ("bounces", DOMAIN, KEYS, 0, "not signed"),
         (LOCAL_PART[:-1], DOMAIN, KEYS, 0, "not signed"),
         (LOCAL_PART + "a", DOMAIN, KEYS, 0, "not signed"),
+        (f"prvs=={LOCAL_PART}", DOMAIN, KEYS, 0, "not signed"),
+        (f"prvs=4711abcdef={LOCAL_PART[:-1]}+a", DOMAIN, KEYS, 0, "not signed"),
+        (f"other=tag={LOCAL_PART}", DOMAIN, KEYS, 0, "not signed"),
         ("b2" + LOCAL_PART[2:], DOMAIN, KEYS, 0, "not signed"),
         (LOCAL_PART, "other.example.com", KEYS, 0, "does not fit"),
         (LOCAL_PART, DOMAIN, {"aa": bytes(32)}, 0, "does not fit"),

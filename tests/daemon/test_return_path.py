@@ -1,12 +1,14 @@
 """What the log says of return paths that prove something, and of those that do not."""
 
 import os
+import re
 import signal
 import smtplib
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +20,13 @@ JANE = "jane@example.org"
 DOMAIN = "bounces.example.com"
 KEY = bytes(range(32))
 UNSIGNED = f"bounces@{DOMAIN}"
-SIGNED = returnpath.sign(
-    JANE, DOMAIN, kid="aa", key=KEY, mid="mid000000001", expires=int(time.time() // 86400) + 1
-)
+
+
+def signed(mid: str) -> str:
+    return returnpath.sign(JANE, DOMAIN, kid="aa", key=KEY, mid=mid, expires=int(time.time() // 86400) + 1)
+
+
+SIGNED = signed("mid000000001")
 
 
 @pytest.fixture(params=["observe", "enforce"])
@@ -56,6 +62,35 @@ def test_mail_for_people_is_kept_and_an_autoreply_changes_nothing_with_a_proof_t
     daemon.wait_for("bounce.ignored", kind="autoreply")
     with daemon.store() as store:
         assert store.keys("bounced:addr:*") == []
+
+
+def test_mail_for_people_and_a_return_path_at_once_is_kept_and_counts(asking):
+    """As a server may send it: one message, both recipients, one reply."""
+    daemon, refuses = asking
+    recipients = [f"postmaster@{DOMAIN}", SIGNED, UNSIGNED]
+    with daemon.smtp() as client:
+        refused = client.sendmail("", recipients, reports.soft(JANE, "a"))
+    assert list(refused) == ([UNSIGNED] if refuses else [])
+    daemon.wait_for("bounce.recorded", recipient=JANE, proven=True)
+    kept = daemon.wait_for("postmaster.kept")
+    assert reports.soft(JANE, "a") in Path(kept["file"]).read_bytes()
+    with daemon.store() as store:
+        assert store.hgetall(f"bounced:addr:{JANE}")["soft_total"] == "1"
+
+
+def test_who_is_hidden_is_shown_by_the_own_address_and_a_delivery_to_it_breaks_the_row(asking):
+    daemon, _ = asking
+    name = f"~{returnpath.rid_of(JANE)}"
+    assert daemon.send(reports.soft("inside@example.net", "a"), to=SIGNED) == ["250 2.0.0 Noted"]
+    daemon.wait_for("bounce.recorded", recipient=name)
+    shown = daemon.command("show", JANE)
+    assert shown.returncode == 0
+    assert f"{JANE} is known as {name}, by reports of forwarders that hid the address:" in shown.stdout
+    assert re.search(r"^in a row +1 soft$", shown.stdout, re.MULTILINE)
+    assert daemon.command("show", "inside@example.net").returncode == 1
+    assert daemon.send(reports.delivered(JANE, "b"), to=signed("mid000000002")) == ["250 2.0.0 Noted"]
+    daemon.wait_for("bounce.delivered")
+    assert re.search(r"^in a row +0 soft$", daemon.command("show", JANE).stdout, re.MULTILINE)
 
 
 def test_a_socket_that_systemd_opened_is_served(tmp_path):

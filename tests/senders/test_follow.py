@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from bounced.core.model import Category
+from bounced.core.naming import hidden_name
 from bounced.core.policy import Change, Policy, What
 from bounced.maillog import Attempt, Reader
 from bounced.store import Store
@@ -166,6 +167,16 @@ def test_a_delivery_breaks_the_row_and_an_older_one_does_not(valkey, store):
     assert store.hget(f"bounced:addr:{JANE}", "soft") == "0"
     assert store.hget(f"bounced:addr:{JOE}", "soft") == "3"
     assert not store.exists("bounced:addr:new@example.org")
+
+
+def test_a_delivery_breaks_the_row_of_an_address_that_a_forwarder_hid(valkey, store):
+    hidden = hidden_name(JANE)
+    soft(valkey, hidden, 3, at=NOW - timedelta(hours=1))
+    follow(valkey, line(JANE, stamp=(NOW - timedelta(hours=2)).isoformat()))
+    assert store.hget(f"bounced:addr:{hidden}", "soft") == "3"
+    follow(valkey, line(JANE))
+    assert store.hget(f"bounced:addr:{hidden}", "soft") == "0"
+    assert not store.exists(f"bounced:addr:{JANE}")
 
 
 def test_refusals_count_only_when_asked_for_and_once(valkey, store):

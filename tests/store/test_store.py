@@ -87,6 +87,19 @@ def test_a_delivery_breaks_the_row_of_a_hidden_address_too(server):
     assert use(server, scenario) == [None]
 
 
+@pytest.mark.parametrize("address", [JANE, hidden_name(JANE)])
+def test_a_report_of_delivery_breaks_the_row_of_a_hidden_address_too(server, redis, address):
+    hidden = hidden_name(JANE)
+
+    async def scenario(store):
+        await store.record([soft(f"m{i}", hidden) for i in range(4)])
+        outcomes = await store.record([Change(address, What.DELIVERED, "m5"), soft("m6", "joe@example.org")])
+        return len(outcomes), await store.rows([JANE])
+
+    assert use(server, scenario) == (2, [0])
+    assert redis.exists(HASH) == 0
+
+
 def test_a_sender_breaks_the_row_with_hdel(server, redis):
     async def scenario(store):
         await store.record([soft(f"m{i}") for i in range(4)])

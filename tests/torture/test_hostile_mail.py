@@ -113,8 +113,11 @@ def test_30_a_right_proof_with_a_victim_in_the_report_changes_nothing_of_the_vic
     assert not store.exists("bounced:hard:victim@example.org")
 
 
-@pytest.mark.parametrize("change", [str.upper, str.title])
-def test_31_a_proof_whose_case_was_changed(enforcing, store, change):
+@pytest.mark.parametrize(
+    "change",
+    [str.upper, str.title, "prvs=4711abcdef={}".format, lambda a: a.replace("@", "+jane=example.org@")],
+)
+def test_31_a_proof_whose_case_was_changed_or_that_a_gateway_wrapped(enforcing, store, change):
     assert enforcing.send(reports.hard(JANE, "a"), to=change(signed())) == [NOTED]
     assert changed(store) == {JANE}
 
