@@ -1,4 +1,4 @@
-"""What one peer, or all together, may take of us: connections, their rate, memory, and lines of the log.
+"""What one peer, or all together, may take of us: connections, their rate, and memory.
 
 Plain counters, which forget: none grows with the number of peers that have ever been here.
 """
@@ -17,10 +17,6 @@ TOO_MANY_OF_YOURS = "421 4.7.0 Too many connections from your network, come back
 TOO_OFTEN = "421 4.7.0 You connect too often, come back later"
 
 MINUTE = 60.0  # seconds
-# Lines of the log that one network fills in a minute with what it is refused.
-LINES = 20
-# Networks that have a count of their own in the log's minute; the rest share one.
-NETWORKS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,26 +107,3 @@ class Memory:
     def give(self, octets: int) -> None:
         """Hold so many less."""
         self.held -= octets
-
-
-class Damper:
-    """Keeps the log from being filled by one network: LINES a minute, and the number of what was left out."""
-
-    def __init__(self) -> None:
-        self._lines: Counter[int] = Counter()
-        self._minute = 0.0
-        self._silenced: Counter[int] = Counter()  # in the minute before this one, by network
-
-    def line(self, address: Address, now: float) -> int | None:
-        """Whether there is a line for this: how many had none in the minute before; None: not this one."""
-        if now - self._minute >= MINUTE:
-            over = {network: count - LINES for network, count in self._lines.items() if count > LINES}
-            self._lines, self._silenced = Counter(), Counter(over)
-            self._minute = now
-        network = address.network or 0
-        if network not in self._lines and len(self._lines) >= NETWORKS:
-            network = 0
-        self._lines[network] += 1
-        if self._lines[network] > LINES:
-            return None
-        return self._silenced.pop(network, 0)

@@ -3,12 +3,10 @@
 import pytest
 
 from bounced.listener.limits import (
-    LINES,
     TOO_MANY,
     TOO_MANY_OF_YOURS,
     TOO_OFTEN,
     Address,
-    Damper,
     Gate,
     Memory,
 )
@@ -76,14 +74,6 @@ def test_memory_is_given_back():
     assert not memory.take(30, 100)
     memory.give(80)
     assert memory.take(100, 100)
-
-
-def test_a_flood_gets_few_lines_and_then_the_number_of_the_others():
-    damper, flooder = Damper(), peer("192.0.2.1")
-    lines = [damper.line(flooder, 100) for _ in range(1000)]
-    assert lines == [0] * LINES + [None] * (1000 - LINES)
-    assert damper.line(peer("192.0.2.2"), 100) == 0
-    assert [damper.line(flooder, 161) for _ in range(2)] == [1000 - LINES, 0]
 
 
 def test_over_the_wire_a_network_is_turned_away_and_another_served():
