@@ -10,7 +10,7 @@ from pathlib import Path
 from bounced import events
 from bounced.intake import Arrival
 from bounced.listener.connection import Connection
-from bounced.listener.limits import SHUTTING_DOWN, Address, Damper, Gate, Memory
+from bounced.listener.limits import SHUTTING_DOWN, Address, Gate, Memory
 from bounced.listener.lmtp import LmtpSession
 from bounced.listener.returnpath import Judgement
 from bounced.listener.session import Session
@@ -39,7 +39,6 @@ class Listener:
         self.gate = Gate()
         self.memory = Memory()
         self._accept = accept
-        self._damper = Damper()
         self._commits: set[asyncio.Task[str]] = set()
         self._draining = False
         self._servers: list[asyncio.Server] = []
@@ -61,6 +60,7 @@ class Listener:
         return endpoint
 
     async def adopt(self, listening: socket.socket, *, lmtp: bool = False) -> Endpoint:
+        events.connection_opened()
         """Listen on a socket that somebody else has opened, as systemd does; return where."""
         loop = asyncio.get_running_loop()
         name = listening.getsockname()
@@ -87,17 +87,13 @@ class Listener:
         return self.gate.enter(session, session.peer, self.terms.limits, now)
 
     def refused(self, peer: Address, reply: str) -> None:
-        """Note what a peer was refused, unless it fills the log."""
-        unlogged = self._damper.line(peer, asyncio.get_running_loop().time())
-        if unlogged is not None:
-            events.smtp_refused(str(peer), reply.partition("\r\n")[0], unlogged)
+        """Note what a peer was refused."""
+        events.smtp_refused(str(peer), reply.partition("\r\n")[0], peer.network)
 
     def forged(self, peer: Address, recipient: str, judgement: Judgement) -> None:
-        """Note a return path without valid proof, unless its peer fills the log."""
-        unlogged = self._damper.line(peer, asyncio.get_running_loop().time())
-        if unlogged is not None:
-            refused = bool(judgement.refusal)
-            events.bounce_forged(str(peer), recipient, judgement.flaw, unlogged, refused=refused)
+        """Note a return path without valid proof."""
+        refused = bool(judgement.refusal)
+        events.bounce_forged(str(peer), recipient, judgement.flaw, refused=refused, network=peer.network)
 
     def has_room(self) -> bool:
         """Whether another message may begin."""

@@ -147,6 +147,55 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     )
 
 
+class LogForm(StrEnum):
+    """How a line of the log looks."""
+
+    AUTO = "auto"  # console at a terminal, else json
+    JSON = "json"
+    CONSOLE = "console"
+    ECS = "ecs"  # the Elastic Common Schema
+
+
+class Addresses(StrEnum):
+    """How addresses of people stand in the log."""
+
+    PLAIN = "plain"
+    HASHED = "hashed"  # with a key of this installation
+    MASKED = "masked"  # j***@example.org
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """log: what is written to stdout."""
+
+    format: Annotated[LogForm, Meta(description='"auto", "json", "console" or "ecs"')] = LogForm.AUTO
+    addresses: Annotated[Addresses, Meta(description='"plain", "hashed" or "masked"')] = Addresses.PLAIN
+
+
+class Metrics(Struct, frozen=True, kw_only=True):
+    """metrics: numbers for Prometheus, and whether we are alive and ready."""
+
+    listen: Annotated[
+        tuple[Endpoint, ...], Meta(description='an address such as "127.0.0.1:9325", or "" for none')
+    ] = (Endpoint("127.0.0.1", 9325),)
+
+
+Threshold = Annotated[int, Meta(ge=0, description="a whole number, 0 for never")]
+
+
+class Alarms(Struct, frozen=True, kw_only=True):
+    """alarms: when to raise one."""
+
+    window: Annotated[int, Meta(ge=1, description="a whole number of seconds, at least 1")] = 900
+    rise: Annotated[float, Meta(ge=0, description="a number, such as 4")] = 4  # times as many as usual
+    sender_recipients: Threshold = 50  # in a window
+    outage_recipients: Threshold = 50  # in a window
+    unclassified_share: Annotated[
+        int, Meta(ge=0, le=100, description="a whole number of percent, 0 for never")
+    ] = 20
+    unclassified_failures: Threshold = 100  # in a window: fewer make no share
+    silence: Threshold = 0  # hours
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Every setting, checked."""
 
@@ -163,6 +212,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     return_path: ReturnPath = ReturnPath()
     policy: PolicySettings = PolicySettings()
 
+    log: Log = Log()
+    metrics: Metrics = Metrics()
+    alarms: Alarms = Alarms()
     def decisions(self) -> Policy:
         """Return the policy as the core takes it."""
         chosen = self.policy
