@@ -23,11 +23,16 @@ _SERVER_MAILBOX = re.compile(
 )
 # What may stand before an address that a line is about: bullets, quotes, arrows, a count.
 _BULLET = re.compile(r"[\s>*•·|-]*(?:\d{1,3}[.)]\s+)?")
+# What joins the last address of an enumeration, in the languages that servers speak.
+_AND = frozenset((
+    "and", "or", "&", "und", "oder", "et", "ou", "y", "o", "e", "ed", "i", "oraz", "en", "of", "ve", "och", "og",
+    "и", "или", "と", "和", "및",
+))  # fmt: skip
 # What follows it, when the line is about the address and not about something that the address did.
 _ABOUT = re.compile(
     r"\s*(?:$|[:(\[,;-]|\.\.\.|\u2026|<mailto:|<[^<>\s]+@|=>|on \w{3},?\s|on \d|[.>]?\s*$"
     r"|(?:said|fail(?:ed|s|ure)|unknown|rejected|user|mailbox|no such|delivery|could ?n[o']t"
-    r"|cannot|does|is|was|has)\b)",
+    rf"|cannot|does|is|was|has)\b|(?:{'|'.join(_AND)}) <?[^\s<>@]{{1,64}}@)",
     re.IGNORECASE,
 )
 _WHEN = re.compile(r"on (?:\w{3}, )?\d{1,4}\b")
@@ -119,6 +124,7 @@ class _Reader:
         self._current: Mention | None = None
         self._following: list[Mention] = []  # loose ones that still take lines
         self._opens_paragraph = True
+        self._is_enumerating = False  # whether the last line ended in the middle of an enumeration
 
     def is_doubtful(self, address: str) -> bool:
         """Whether an address is rather the server's or the sender's."""
@@ -130,14 +136,12 @@ class _Reader:
         source = mailbox.find(generated[1]) if generated else None
         if generated and source:
             line = line[: generated.start()] + line[generated.end() :]
+        if self._is_enumerating and self._enumerate(line, is_open=True):
+            return
         named = self._named(line) if "@" in line else None
         if named is not None and named.address:
-            others = (
-                mailbox.find_all(named.rest)[:MAX_ZONE_LINES] if _ONLY_ADDRESSES.match(named.rest) else []
-            )
-            self._open(named.address, "" if others else named.rest, source)
-            for other in others:
-                self._open(other, "", None)
+            self._open(named.address, named.rest, source)
+            self._enumerate(line.partition(named.address)[2])
         elif source and self._current is not None and self._current.is_bare:
             self._current.original = source
         elif source:  # a pipe or a file, which have no address
@@ -156,6 +160,15 @@ class _Reader:
         self.about.append(mention)
         self._current = mention
         self._before = []
+
+    def _enumerate(self, text: str, *, is_open: bool = False) -> bool:
+        """Name those whom `text` enumerates after the one named last, with whom they share what is said."""
+        last = self.about[-1]
+        others, following, self._is_enumerating = _enumerated(text, is_open=is_open)
+        self.about += [Mention(other, last.before, last.lines) for other in others]
+        if is_open and others:
+            last.lines.append(following)
+        return bool(others)
 
     def _go_on(self, line: str, *, is_aside: bool) -> None:
         if "@" in line:
@@ -176,7 +189,7 @@ class _Reader:
         """Whom the line is about, with the rest of the line; None for nobody."""
         begins = _begins_with_address(line)
         if begins is None:
-            named = self._marks.named(line)
+            named = self._marks.named(line) or self._several(line)
             return named if named is None or named.is_label else replace(named, rest=line.strip())
         # An address by itself is introduced by what stands above it: "questions go to:"
         introduction = "" if begins.rest else last_paragraph(self._before[-3:])
@@ -187,6 +200,13 @@ class _Reader:
             if not self._marks.says(introduction):
                 return None  # "Our new sales team:"
         return begins
+
+    def _several(self, line: str) -> Named | None:
+        """The first of several addresses in a sentence which says that delivery failed."""
+        if line.count("@") < 2 or not self._marks.says(line) & {"failed", "reason"}:
+            return None
+        address = mailbox.find(line)
+        return Named(address) if address and _enumerated(line.partition(address)[2])[0] else None
 
 
 def _begins_with_address(line: str) -> Named | None:
@@ -200,4 +220,26 @@ def _begins_with_address(line: str) -> Named | None:
     if _ABOUT.match(rest) is None:
         return None
     rest = rest.replace(f"<mailto:{address}>", "").replace(f"({address})", "").strip(" :,;")
+    others, following, _ = _enumerated(rest, is_open=True)
+    if others:
+        rest = following
     return Named(address, rest="" if _WHEN.match(rest) else rest)
+
+
+def _enumerated(text: str, *, is_open: bool = False) -> tuple[list[str], str, bool]:
+    """The addresses with which an enumeration goes on, what follows it, and whether it is open at its end."""
+    if _ONLY_ADDRESSES.match(text):
+        return mailbox.find_all(text)[:MAX_ZONE_LINES], "", text.rstrip().endswith((",", ";"))
+    found: list[str] = []
+    words = text.split()
+    for number, word in enumerate(words):
+        bare = word.strip("<>()[]\"'")
+        if bare in (",", ";") or bare.lower() in _AND:
+            is_open = True
+            continue
+        address = mailbox.find(word) if is_open and len(found) < MAX_ZONE_LINES else None
+        if address is None or bare.rstrip(">)],;:.'\"") != address:
+            return found, " ".join(words[number:]), False
+        found.append(address)
+        is_open = bare.endswith((",", ";"))
+    return found, "", is_open
