@@ -1,10 +1,12 @@
-"""A network between a daemon and its server, which loses the connection at a chosen octet."""
+"""A network between a daemon and its server, which loses the connection at a chosen octet, or answers itself."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 CHUNK = 65536
+COMMAND = re.compile(rb"^\*\d+\r$", re.MULTILINE)
 
 
 class LostError(Exception):
@@ -17,6 +19,7 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._armed: tuple[str, int] | None = None
+        self._refusals: list[str] = []
         self.port = 0
         self.cuts = 0
 
@@ -34,6 +37,10 @@ class Proxy:
     def arm(self, direction: str, octets: int) -> None:
         self._armed = direction, octets
 
+    def refuse(self, *words: str) -> None:
+        """Keep as many requests with a script in them from the server, and answer each command so."""
+        self._refusals += words
+
     def disarm(self) -> None:
         self._armed = None
 
@@ -41,8 +48,8 @@ class Proxy:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target)
         try:
             async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump(reader, to_server, "requests"))
-                pumps.create_task(self._pump(from_server, writer, "replies"))
+                pumps.create_task(self._pump(reader, to_server, "requests", writer))
+                pumps.create_task(self._pump(from_server, writer, "replies", None))
         except* (LostError, ConnectionError):
             # The server does what it got, and only then the daemon learns that the connection is gone: so the
             # test knows when to look.
@@ -54,8 +61,17 @@ class Proxy:
             writer.transport.abort()
             to_server.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: str) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        direction: str,
+        back: asyncio.StreamWriter | None,
+    ) -> None:
         while data := await reader.read(CHUNK):
+            if self._refusals and back is not None and b"EVALSHA" in data:
+                back.write(f"-{self._refusals.pop(0)}\r\n".encode() * len(COMMAND.findall(data)))
+                continue
             if self._armed is not None and self._armed[0] == direction:
                 left = self._armed[1] - len(data)
                 if left <= 0:

@@ -3,18 +3,19 @@
 import asyncio
 import contextlib
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.exceptions import ResponseError
 
 from bounced.core.policy import Outcome, Policy, Result
 from bounced.store import Store, StoreUnavailable
-from bounced.store.commit import QUEUE
+from bounced.store.commit import COMMIT_SECONDS, QUEUE
+from bounced.store.server import REDIRECTIONS
 from tests.redis_server import wait_for
+from tests.store.proxy import Proxy
+from tests.store.refusals import REFUSALS
 from tests.store.test_store import HARD, HASH, JANE, hard, soft
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "redis.md"
@@ -81,39 +82,41 @@ def test_a_server_that_was_restarted_is_found_again(own_server):
     assert asyncio.run(scenario()).soft == 1  # this server kept nothing
 
 
-def out_of_memory(client, _):
-    client.config_set("maxmemory", "1")
-
-
-def replica(client, _):
-    client.replicaof("127.0.0.1", "1")
-
-
-def cannot_save(client, server):
-    client.config_set("save", "3600 1")
-    shutil.rmtree(server.directory)
-    with contextlib.suppress(ResponseError):
-        client.bgsave()
-    wait_for(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
-
-
-def without_rights(client, _):
-    client.execute_command("ACL", "SETUSER", "default", "-evalsha")
-
-
-@pytest.mark.parametrize(
-    ("refuse", "word"),
-    [(out_of_memory, "OOM"), (replica, "READONLY"), (cannot_save, "MISCONF"), (without_rights, "NOPERM")],
-)
-def test_a_refusal_is_named_and_changes_nothing(own_server, refuse, word):
+@pytest.mark.parametrize("word", REFUSALS)
+def test_a_refusal_is_named_and_changes_nothing_and_is_over_when_it_is_over(own_server, word):
     async def scenario() -> None:
         store = await opened(own_server.url)
-        await store.ping()
+        await store.record([soft("m0", "other@example.org")])
+        with REFUSALS[word](own_server):
+            said = await cause(store)
+            assert word in said or (word == "NOAUTH" and "authentication refused" in said)
         with own_server.client() as client:
-            refuse(client, own_server)
-            assert word in await cause(store)
             assert client.exists(HASH, HARD) == 0
+        outcome = await confirmed(store, hard("m"))
+        assert outcome.result is Result.NEW
         await store.close()
+
+    asyncio.run(scenario())
+
+
+TRY_AGAIN = "TRYAGAIN Multiple keys request during rehashing of slot"
+
+
+@pytest.mark.parametrize(("times", "result"), [(REDIRECTIONS, Result.NEW), (REDIRECTIONS + 1, None)])
+def test_a_slot_that_is_being_moved_is_asked_again_for_a_while(server, times, result):
+    """TRYAGAIN is for commands on several keys, of which we have none: so no real cluster says it to us."""
+
+    async def scenario() -> None:
+        async with Proxy.before(server.port) as network:
+            store = await opened(f"redis://127.0.0.1:{network.port}/0")
+            await store.ping()
+            network.refuse(*[TRY_AGAIN] * times)
+            if result is None:
+                assert "TRYAGAIN" in await cause(store)
+            else:
+                assert (await store.record([hard("m")]))[0].result is result
+            assert (await confirmed(store, hard("m"))).result is (Result.DUPLICATE if result else Result.NEW)
+            await store.close()
 
     asyncio.run(scenario())
 
@@ -250,7 +253,7 @@ def test_while_a_server_is_down_all_are_refused_at_once_and_then_none(own_server
             *(store.record([hard(f"m{i}")]) for i in range(5000)), return_exceptions=True
         )
         assert all(isinstance(error, StoreUnavailable) for error in refused)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < COMMIT_SECONDS  # nobody has waited
         own_server.thaw()
         await confirmed(store, hard("m"), 3)
         await store.close()

@@ -20,6 +20,8 @@ from tests import process, reports
 from tests.daemon.running import Daemon
 from tests.daemon.test_kills import Load, assert_counted_once
 from tests.daemon.test_promises import stopped
+from tests.redis_server import BINARIES, RedisServer
+from tests.store.refusals import REFUSALS
 from tests.torture.test_octets import peer, watched
 
 JANE = "jane@example.org"
@@ -108,20 +110,19 @@ def test_21_a_store_that_hangs_for_a_minute(daemon, figure):
     assert soft(daemon) == "2"
 
 
-@pytest.mark.parametrize(
-    ("setting", "undo"),
-    [
-        (("maxmemory", "1"), ("maxmemory", "0")),  # OOM
-        (("min-replicas-to-write", "1"), ("min-replicas-to-write", "0")),  # NOREPLICAS
-    ],
-)
-def test_22_a_store_that_refuses(daemon, setting, undo):
-    with daemon.store() as store:
-        store.config_set(*setting)
-        assert daemon.send(reports.soft(JANE, "letter"))[0].startswith("451 4.3.0")
-        store.config_set(*undo)
-    assert daemon.send(reports.soft(JANE, "letter")) == [NOTED]
-    assert soft(daemon) == "1"
+@pytest.mark.parametrize("word", REFUSALS)
+def test_22_a_store_that_refuses(tmp_path, word):
+    (tmp_path / "store").mkdir()
+    server = RedisServer(BINARIES["valkey"], tmp_path / "store")
+    with Daemon(tmp_path, f"redis.url={server.url}") as daemon:
+        daemon.send(reports.soft("other@example.org", "letter"))
+        with REFUSALS[word](server):
+            assert daemon.send(reports.soft(JANE, "letter"))[0].startswith("451 4.3.0")
+            said = daemon.wait_for("store.unavailable")["cause"]
+        assert word in said or (word == "NOAUTH" and "authentication refused" in said)
+        process.wait_until(lambda: daemon.send(reports.soft(JANE, "letter")) == [NOTED], timeout=5)
+        assert soft(daemon) == "1"
+    server.kill()
 
 
 def test_23_a_reply_that_nobody_hears(daemon):
