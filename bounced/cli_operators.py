@@ -3,18 +3,52 @@
 import argparse
 from collections.abc import Callable, Iterator
 
+from bounced.commands.moments import moment
+
 
 def declare(command: Callable[[str, str, str], argparse.ArgumentParser]) -> Iterator[argparse.ArgumentParser]:
     """Declare every command by `command(name, summary, text)`; yield those that read settings."""
-    show = command("show", "show what is known of an address", SHOW)
-    show.add_argument("address", metavar="ADDRESS")
+    show = command("show", "show what is known of an address, and what made it so", SHOW)
+    show.add_argument("--json", action="store_true", help="one JSON object for each name it is known by")
+    show.add_argument("address", metavar="ADDRESS", help="or the name that stands for one, such as ~<rid>")
     yield show
+
+    undo = command("undo", "take back what a wrong rule or an outage did", UNDO)
+    undo.add_argument("--since", required=True, type=moment, metavar="WHEN", help="2h, 3d, 2026-11-22T03:10")
+    undo.add_argument("--until", type=moment, metavar="WHEN", help="before it; without it: now")
+    for option, what in (
+        ("--category", "CATEGORY"),
+        ("--domain", "DOMAIN"),
+        ("--rule", "ID"),
+        ("--remote-mta", "HOST"),
+    ):
+        undo.add_argument(option, action="append", metavar=what, help="only these; may be repeated")
+    undo.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    undo.add_argument("--yes", action="store_true", help="do it without asking")
+    yield undo
 
 
 SHOW = """\
-example:
+The record, and from the event stream what has happened to the address: when, which report, which rule, which words.
+The stream keeps the last 100,000 changes of all addresses.
+
+examples:
   $ bounced show jane@example.org
-  state       rest until 2027-05-22T09:30:00Z
-  reason      invalid-mailbox
+  state        rest until 2027-05-22T09:30:00Z
+  reason       invalid-mailbox
+  bounced show --json jane@example.org | jq '.history[].rule'
 
 Exit status: 0, 1 when nothing is known of the address, 69 the store does not answer."""
+
+UNDO = """\
+Takes bounces out of what happened, as if they had not come: the addresses whose suppression they caused may be sent
+to again, their soft bounces are not counted any more. What was known before comes back, and later evidence stays. All
+options must hold; of one that is repeated, one. --domain and --remote-mta hold for names below them too. At a
+terminal it says what would be done and asks; elsewhere it does nothing without --yes. Doing it again changes nothing.
+
+examples:
+  bounced undo --since 3h --domain example.org --category invalid-mailbox --dry-run
+  bounced undo --since 2026-11-22T03:00 --until 2026-11-22T05:30 --remote-mta example.net --yes
+  bounced undo --since 2d --rule my-bad-rule
+
+Exit status: 0, 1 when some addresses were left alone, 64 nothing to choose by, 69 the store does not answer."""

@@ -19,27 +19,27 @@ UNDO = "undo"  # what an event says of the undoing of others
 class Event:
     """One change of one address, as the stream tells it. Text may be "": not known, or there is none."""
 
-    id: str  # in the stream, which orders them
-    recorded: int
     address: str  # as it stands in the keys
     what: str  # of policy.What, or UNDO
     state: str
     soft: int
     hard_until: int | None  # None: not hard
-    category: str
-    status: str
     at: int  # when it happened
-    message: str  # digest of its identity
-    rule: str
-    diagnostic: str
-    remote_mta: str
-    reporting_mta: str
-    identity: str
-    reason: str  # why hard, if this made it so
-    soft_before: int | None  # None: it is not known how the address stood before
-    hard_until_before: int | None
-    reason_before: str
+    soft_before: int | None = None  # None: it is not known how the address stood before
+    hard_until_before: int | None = None
+    reason_before: str = ""
+    reason: str = ""  # why hard, if this made it so
+    category: str = ""
+    status: str = ""
+    rule: str = ""
+    diagnostic: str = ""
+    remote_mta: str = ""
+    reporting_mta: str = ""
+    message: str = ""  # digest of its identity
+    identity: str = ""
     undoes: tuple[str, ...] = ()  # ids of events
+    id: str = ""  # in the stream, which orders them
+    recorded: int = 0
 
     @property
     def suppressed(self) -> bool:
@@ -63,7 +63,8 @@ def without(
     """Return how the address would stand if the events with the ids in `gone` had not happened.
 
     `events` are all that are known of the address, in order, at least one of them gone; `record` is how it stands.
-    None: they do not explain that, as something has happened that they do not tell.
+    None: they do not explain that, as something has happened that they do not tell. A record that stands without
+    them already is fine.
     """
     first = next(i for i, event in enumerate(events) if event.id in gone)
     stood = _before(events, first)
@@ -82,15 +83,16 @@ def without(
             known = _happens(known, event, policy)
         earlier = event
     last = events[-1]
-    if _still(record.hard_until, now) != _still(last.hard_until, now) or record.soft > last.soft:
-        return None
-    hard_until = _still(known.hard_until, now)
-    return Standing(
-        soft=known.soft if record.soft == last.soft else 0,
-        hard_until=hard_until,
-        reason=(known.reason or "") if hard_until is not None else "",
+    stands, told = _still(record.hard_until, now), _still(last.hard_until, now)
+    standing = Standing(
+        soft=known.soft if record.soft >= last.soft else min(known.soft, record.soft),
+        hard_until=_still(known.hard_until, now),
+        reason=(known.reason or "") if _still(known.hard_until, now) else "",
         letters=_letters([event for event in events if event.id in gone], known),
     )
+    if (stands, record.soft) == (standing.hard_until, standing.soft):
+        return standing
+    return standing if stands == told and record.soft in (0, last.soft) else None
 
 
 def _before(events: Sequence[Event], first: int) -> Record | None:

@@ -1,17 +1,25 @@
 """What the store has kept of days past: the events, the day's counts, every record. Reads only, some at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from bounced.core.history import Event
-from bounced.core.policy import Record
-from bounced.store.layout import Keys, read_record
+from bounced.store.layout import Keys
 from bounced.store.server import Server
 from bounced.store.stream import read_entry
 
 READ_SECONDS = 5.0
 PAGE = 1000  # events in one answer
+
+
+class Page(NamedTuple):
+    """Some events."""
+
+    events: list[Event]  # those that were asked for
+    read: int  # how many were looked at
+    end: str  # the id of the last of these
 
 
 class Archive:
@@ -31,20 +39,42 @@ class Archive:
         return int(length)
 
     async def events(
-        self, since: int | None = None, until: int | None = None, *, after: str = ""
-    ) -> AsyncIterator[list[Event]]:
-        """Yield the events that were recorded from `since` to before `until`, or after the id `after`, in order."""
+        self,
+        since: int | None = None,
+        until: int | None = None,
+        *,
+        after: str = "",
+        names: Collection[str] | None = None,
+    ) -> AsyncIterator[Page]:
+        """Yield the events that were recorded from `since` to before `until`, or after the id `after`, in order.
+
+        `names`: only those of these names of the keys; None: all.
+        """
+        wanted = None if names is None else {name.encode() for name in names}
         start = f"({after}" if after else "-" if since is None else str(since * 1000)
         end = "+" if until is None else f"({until * 1000}"
         while True:
             command = ("XRANGE", self._keys.events, start, end, "COUNT", PAGE)
             [entries] = await self._server.expect([command], _deadline())
-            page = [read_entry(identifier, fields) for identifier, fields in entries if fields is not None]
-            if page:
-                yield page
+            if not entries:
+                return
+            last = entries[-1][0].decode()
+            events = [
+                read_entry(identifier, fields)
+                for identifier, fields in entries
+                if wanted is None or fields.get(b"address") in wanted
+            ]
+            yield Page(events, len(entries), last)
             if len(entries) < PAGE:
                 return
-            start = f"({page[-1].id}"
+            start = f"({last}"
+
+    async def oldest(self) -> int | None:
+        """Return when the oldest event was recorded."""
+        [entries] = await self._server.expect(
+            [("XRANGE", self._keys.events, "-", "+", "COUNT", 1)], _deadline()
+        )
+        return read_entry(*entries[0]).recorded if entries else None
 
     async def counts(self, first: date, last: date) -> dict[date, dict[str, int]]:
         """Return the counts of each day, the last included; a day without any is left out."""
@@ -65,12 +95,6 @@ class Archive:
                 [("HMGET", key, "soft", "hard_until") for key in keys], _deadline()
             )
             yield [(_number(soft) or 0, _number(until)) for soft, until in replies]
-
-    async def records(self, names: Sequence[str]) -> list[Record | None]:
-        """Return what is known under each name of the keys."""
-        asked = [("HGETALL", self._keys.record_named(name)) for name in names]
-        replies = await self._server.expect(asked, _deadline())
-        return [read_record(fields, 0) if fields else None for fields in replies]
 
 
 def _number(value: bytes | None) -> int | None:

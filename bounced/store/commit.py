@@ -21,7 +21,7 @@ from bounced.store.faults import StoreUnavailable
 from bounced.store.layout import EVENTS_KEPT, STATS_KEPT_DAYS, Keys, decision_arguments
 from bounced.store.node import DERIVE, RECORD, SETTLE, Call, Command, Plain
 from bounced.store.server import Server
-from bounced.store.stream import entry
+from bounced.store.stream import entry, event_of
 
 COMMIT_SECONDS = 5.0
 BATCH = 200  # changes in one pipeline: beyond this it gets no faster, only later
@@ -251,9 +251,8 @@ class Committer:
     def _event(self, each: _Decided) -> Plain:
         name = self._keys.name(each.address)
         identity = self._keys.tellable(each.decision.identity)
-        fields = entry(name, each.item.change, each.decision, each.outcome, each.stood, identity=identity)
-        pairs = [part for pair in fields.items() for part in pair]
-        return ("XADD", self._keys.events, "MAXLEN", "~", EVENTS_KEPT, "*", *pairs)
+        event = event_of(name, each.item.change, each.decision, each.outcome, each.stood, identity=identity)
+        return ("XADD", self._keys.events, "MAXLEN", "~", EVENTS_KEPT, "*", *entry(event))
 
 
 def _counts(each: _Decided) -> list[str]:

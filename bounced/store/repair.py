@@ -6,7 +6,7 @@ written. Whoever dies in between is run again: what was undone is then written o
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,10 +14,10 @@ from bounced.core.history import UNDO, Event, Standing, without
 from bounced.core.policy import Policy, State
 from bounced.store.archive import Archive
 from bounced.store.faults import StoreUnavailable
-from bounced.store.layout import EVENTS_KEPT, Keys
-from bounced.store.node import DERIVE, RESTORE, SETTLE, Call, Command
+from bounced.store.layout import EVENTS_KEPT, Keys, read_record
+from bounced.store.node import DERIVE, RESTORE, SETTLE, Call, Command, Plain
 from bounced.store.server import Server
-from bounced.store.stream import undo_entry
+from bounced.store.stream import entry
 
 WRITE_SECONDS = 5.0
 WIDTH = 13  # of an entry of "seen": digest, letter, mark
@@ -37,19 +37,37 @@ class Fate(StrEnum):
     BUSY = "busy"  # it was being changed all the time: nothing was changed
 
 
+@dataclass(slots=True)
+class Histories:
+    """All events of some names of the keys, in order, up to the event `end` of the stream."""
+
+    events: dict[str, list[Event]]
+    end: str = "0"
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    name: str
-    fate: Fate
-    old: tuple[str, str, str] = ("", "", "")  # soft, hard_until, seen
-    new: Standing | None = None
-    seen: str = ""
-    totals: tuple[int, int] = (0, 0)
-    told: Event | None = None
+    """How a record is to stand that has stood like this, and the event that tells of it."""
+
+    told: Event
+    old: tuple[str, str, str]  # the fields soft, hard_until and seen
+    seen: str  # as it is to be
+    totals: tuple[int, int]  # what to add to soft_total and hard_total
 
     @property
-    def writes(self) -> bool:
-        return self.told is not None
+    def name(self) -> str:
+        return self.told.address
+
+    @property
+    def until(self) -> str:
+        return "" if self.told.hard_until is None else str(self.told.hard_until)
+
+    @property
+    def fate(self) -> Fate:
+        told = self.told
+        if told.hard_until_before is not None:
+            return Fate.LIFTED if told.hard_until is None else Fate.RESTS
+        return Fate.LOWERED if told.soft < (told.soft_before or 0) else Fate.SAME
 
 
 class Repair:
@@ -61,103 +79,88 @@ class Repair:
         self._policy = policy
         self._archive = archive
 
-    async def undo(
-        self, histories: Mapping[str, list[Event]], wanted: Collection[str], *, dry_run: bool
-    ) -> dict[str, Fate]:
-        """Take the events with the ids in `wanted` out of these addresses' histories; return each one's fate.
+    async def histories(self, names: Iterable[str], advance: Callable[[int], None]) -> Histories:
+        """Return all events of these names; `advance` hears of each number of events that was read."""
+        histories = Histories({name: [] for name in names})
+        await self._read_on(histories, advance)
+        return histories
 
-        `histories` holds all events of each name, in order; what has come meanwhile is added to them.
-        """
+    async def undo(
+        self, histories: Histories, names: Sequence[str], wanted: Collection[str], *, dry_run: bool
+    ) -> dict[str, Fate]:
+        """Take the events with the ids in `wanted` out of what happened to these names; return each one's fate."""
         fates: dict[str, Fate] = {}
-        todo = list(histories)
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(WAIT)
-            await self._read_on(histories, todo)
-            plans = await self._plans(histories, todo, wanted)
-            busy = [plan.name for plan in plans if plan.fate is Fate.BUSY]
+            plans = await self._plans(histories, names, wanted, fates)
+            fates |= {plan.name: plan.fate for plan in plans}
             if not dry_run:
-                busy += await self._carry_out([plan for plan in plans if plan.writes])
-            fates |= {plan.name: plan.fate for plan in plans} | dict.fromkeys(busy, Fate.BUSY)
-            todo = busy
-            if not todo:
+                fates |= dict.fromkeys(await self._carry_out(plans), Fate.BUSY)
+            names = [name for name in names if fates[name] in (Fate.BUSY, Fate.UNEXPLAINED)]
+            if not names:
                 break
         return fates
 
-    async def _read_on(self, histories: Mapping[str, list[Event]], names: Collection[str]) -> None:
+    async def _read_on(self, histories: Histories, advance: Callable[[int], None] = lambda _: None) -> None:
         """Add to the histories what the stream has told since they were read."""
-        wanted = set(names)
-        last = max((_order(histories[name][-1].id) for name in names), default=None)
-        if last is None:
-            return
-        async for page in self._archive.events(after=f"{last[0]}-{last[1]}"):
-            for event in page:
-                if event.address in wanted:
-                    histories[event.address].append(event)
+        async for page in self._archive.events(after=histories.end, names=histories.events):
+            for event in page.events:
+                histories.events[event.address].append(event)
+            histories.end = page.end
+            advance(page.read)
 
     async def _plans(
-        self, histories: Mapping[str, list[Event]], names: Sequence[str], wanted: Collection[str]
+        self,
+        histories: Histories,
+        names: Sequence[str],
+        wanted: Collection[str],
+        fates: dict[str, Fate],
     ) -> list[_Plan]:
+        """Work out how each is to stand; add to `fates` those for whom there is nothing to do."""
         deadline = _deadline()
-        fields = ("soft", "hard_until", "seen", "reason")
-        asked = [("HMGET", self._keys.record_named(name), *fields) for name in names]
+        asked: list[Command] = [("HGETALL", self._keys.record_named(name)) for name in names]
         replies = await self._server.expect(asked, deadline)
-        records = await self._archive.records(names)
+        await self._read_on(histories)
         plans = []
-        for name, reply, record in zip(names, replies, records, strict=True):
-            soft, hard_until, seen, reason = (_text(value) for value in reply)
-            events = histories[name]
-            if record is None:
-                plans.append(_Plan(name, Fate.FORGOTTEN))
+        for name, fields in zip(names, replies, strict=True):
+            events = histories.events[name]
+            undone = {identifier for event in events for identifier in event.undoes}
+            undoes = tuple(event.id for event in events if event.id in wanted and event.id not in undone)
+            if not undoes:
+                fates[name] = Fate.SAME
                 continue
-            if "?" in seen[WIDTH - 1 :: WIDTH]:
-                plans.append(_Plan(name, Fate.BUSY))
+            if not fields:
+                fates[name] = Fate.FORGOTTEN
                 continue
             now = await self._server.now(self._keys.record_named(name), deadline)
-            undone = {identifier for event in events for identifier in event.undoes}
-            fresh = [event for event in events if event.id in wanted and event.id not in undone]
-            gone = undone | {event.id for event in fresh}
-            if not fresh:
-                plans.append(_Plan(name, Fate.SAME))
-                continue
-            standing = without(events, gone, record, self._policy, now)
+            record = read_record(fields, 0)
+            standing = without(events, undone.union(undoes), record, self._policy, now)
             if standing is None:
-                plans.append(_Plan(name, Fate.UNEXPLAINED))
+                fates[name] = Fate.UNEXPLAINED
                 continue
             rested = record.hard_until is not None and record.hard_until > now
-            letters = dict(standing.letters)
             told = Event(
-                id="",
-                recorded=now,
                 address=name,
                 what=UNDO,
                 state=_state(standing, self._policy).value,
                 soft=standing.soft,
                 hard_until=standing.hard_until,
-                category="",
-                status="",
                 at=now,
-                message="",
-                rule="",
-                diagnostic="",
-                remote_mta="",
-                reporting_mta="",
-                identity="",
-                reason=standing.reason,
                 soft_before=record.soft,
                 hard_until_before=record.hard_until if rested else None,
-                reason_before=reason if rested else "",
-                undoes=tuple(event.id for event in fresh),
+                reason_before=(record.reason or "") if rested else "",
+                reason=standing.reason,
+                undoes=undoes,
             )
+            soft, hard_until, seen = (_field(fields, field) for field in ("soft", "hard_until", "seen"))
+            letters = dict(standing.letters)
             plans.append(
                 _Plan(
-                    name,
-                    _fate(told),
+                    told,
                     (soft, hard_until, seen),
-                    standing,
                     _relettered(seen, letters),
                     _totals(seen, letters),
-                    told,
                 )
             )
         return plans
@@ -165,19 +168,17 @@ class Repair:
     async def _carry_out(self, plans: Sequence[_Plan]) -> list[str]:
         """Write it; return the names of records that have changed meanwhile."""
         deadline = _deadline()
-        calls: list[Command] = [self._restore(plan, deadline) for plan in plans]
-        replies = await self._run(calls, deadline)
+        replies = await self._run([self._restore(plan, deadline) for plan in plans], deadline)
         changed = [plan.name for plan, reply in zip(plans, replies, strict=True) if reply[0] == b"changed"]
-        done = [plan for plan, reply in zip(plans, replies, strict=True) if reply[0] != b"changed"]
-        await self._derive([(plan.name, _word(plan.new)) for plan in done], deadline)
-        await self._run([self._event(plan) for plan in done if plan.told is not None], deadline)
+        done = [plan for plan in plans if plan.name not in changed]
+        await self._derive([(plan.name, plan.until) for plan in done], deadline)
+        await self._run([self._event(plan) for plan in done], deadline)
         await self._count(done, deadline)
         return changed
 
     def _restore(self, plan: _Plan, deadline: float) -> Call:
-        new = plan.new
-        assert new is not None  # noqa: S101 - of a plan that writes
-        arguments = (*plan.old, new.soft, _word(new), new.reason, plan.seen, *plan.totals)
+        told = plan.told
+        arguments = (*plan.old, told.soft, plan.until, told.reason, plan.seen, *plan.totals)
         return Call(RESTORE, self._keys.record_named(plan.name), deadline, arguments)
 
     async def _derive(self, keys: Sequence[tuple[str, str]], deadline: float) -> None:
@@ -197,15 +198,11 @@ class Repair:
                 if reply[0] == b"changed"
             ]
 
-    def _event(self, plan: _Plan) -> Command:
-        assert plan.told is not None  # noqa: S101 - of a plan that writes
-        pairs = [part for pair in undo_entry(plan.told).items() for part in pair]
-        return ("XADD", self._keys.events, "MAXLEN", "~", EVENTS_KEPT, "*", *pairs)
+    def _event(self, plan: _Plan) -> Plain:
+        return ("XADD", self._keys.events, "MAXLEN", "~", EVENTS_KEPT, "*", *entry(plan.told))
 
     async def _count(self, plans: Sequence[_Plan], deadline: float) -> None:
-        days = Counter(
-            self._keys.stats(plan.told.at) for plan in plans if plan.told and plan.fate is Fate.LIFTED
-        )
+        days = Counter(self._keys.stats(plan.told.at) for plan in plans if plan.fate is Fate.LIFTED)
         await self._run([("HINCRBY", key, "released", number) for key, number in days.items()], deadline)
 
     async def _run(self, commands: Sequence[Command], deadline: float) -> list[list[bytes]]:
@@ -214,12 +211,6 @@ class Repair:
             if isinstance(reply, StoreUnavailable):
                 raise reply
         return replies
-
-
-def _fate(told: Event) -> Fate:
-    if told.hard_until_before is not None:
-        return Fate.LIFTED if told.hard_until is None else Fate.RESTS
-    return Fate.LOWERED if told.soft < (told.soft_before or 0) else Fate.SAME
 
 
 def _state(standing: Standing, policy: Policy) -> State:
@@ -245,17 +236,8 @@ def _totals(seen: str, letters: Mapping[str, str]) -> tuple[int, int]:
     return counted["s"], counted["h"]
 
 
-def _order(identifier: str) -> tuple[int, int]:
-    milliseconds, _, number = identifier.partition("-")
-    return int(milliseconds), int(number or 0)
-
-
-def _word(standing: Standing | None) -> str:
-    return "" if standing is None or standing.hard_until is None else str(standing.hard_until)
-
-
-def _text(value: bytes | None) -> str:
-    return "" if value is None else value.decode("utf-8", "surrogateescape")
+def _field(fields: Mapping[bytes, bytes], name: str) -> str:
+    return fields.get(name.encode(), b"").decode("utf-8", "surrogateescape")
 
 
 def _deadline() -> float:

@@ -11,7 +11,7 @@ from bounced.core.policy import Change, Decision, Outcome, Result
 DIAGNOSTIC = 200  # characters of it; the record holds more
 
 
-def entry(
+def event_of(
     name: str,
     change: Change,
     decision: Decision,
@@ -19,63 +19,64 @@ def entry(
     before: tuple[str, str, str],
     *,
     identity: str,
-) -> dict[str, str | int]:
-    """Return the fields that tell of a change to the address of this name.
+) -> Event:
+    """Return what is to be told of a change to the address of this name.
 
     `before`: soft, hard_until and reason as the record held them; not known when a change is told again.
     """
-    soft, hard_until, reason = ("", "", "") if outcome.result is Result.DUPLICATE else before
-    rests = hard_until != "" and int(hard_until) > decision.now
-    return {
-        "address": name,
-        "what": change.what.value,
-        "state": outcome.after.value,
-        "soft": outcome.soft,
-        "hard_until": outcome.hard_until or "",
-        "category": decision.category,
-        "status": decision.status,
-        "at": decision.at,
-        "message": decision.digest,
-        "rule": decision.rule,
-        "diagnostic": decision.diagnostic[:DIAGNOSTIC],
-        "remote_mta": decision.remote_mta,
-        "reporting_mta": decision.reporting_mta,
-        "identity": identity,
-        "reason": decision.reason,
-        "soft_before": soft,
-        "hard_until_before": hard_until if rests else "",
-        "reason_before": reason if rests else "",
-        "undoes": "",
-    }
+    soft, hard_until, reason = before
+    known = outcome.result is not Result.DUPLICATE
+    rested = known and hard_until != "" and int(hard_until) > decision.now
+    return Event(
+        address=name,
+        what=change.what.value,
+        state=outcome.after.value,
+        soft=outcome.soft,
+        hard_until=outcome.hard_until,
+        at=decision.at,
+        soft_before=int(soft) if known else None,
+        hard_until_before=int(hard_until) if rested else None,
+        reason_before=reason if rested else "",
+        reason=decision.reason,
+        category=decision.category,
+        status=decision.status,
+        rule=decision.rule,
+        diagnostic=decision.diagnostic[:DIAGNOSTIC],
+        remote_mta=decision.remote_mta,
+        reporting_mta=decision.reporting_mta,
+        message=decision.digest,
+        identity=identity,
+    )
 
 
-def undo_entry(event: Event) -> dict[str, str | int]:
-    """Return the fields of an event that tells of an undo."""
-    return {
+def entry(event: Event) -> list[str | int]:
+    """Return names and values in turn, as XADD takes them."""
+    fields: dict[str, str | int | None] = {
         "address": event.address,
         "what": event.what,
         "state": event.state,
         "soft": event.soft,
-        "hard_until": event.hard_until or "",
-        "category": "",
-        "status": "",
+        "hard_until": event.hard_until,
+        "category": event.category,
+        "status": event.status,
         "at": event.at,
-        "message": "",
-        "rule": "",
-        "diagnostic": "",
-        "remote_mta": "",
-        "reporting_mta": "",
-        "identity": "",
+        "message": event.message,
+        "rule": event.rule,
+        "diagnostic": event.diagnostic,
+        "remote_mta": event.remote_mta,
+        "reporting_mta": event.reporting_mta,
+        "identity": event.identity,
         "reason": event.reason,
-        "soft_before": "" if event.soft_before is None else event.soft_before,
-        "hard_until_before": event.hard_until_before or "",
+        "soft_before": event.soft_before,
+        "hard_until_before": event.hard_until_before,
         "reason_before": event.reason_before,
         "undoes": " ".join(event.undoes),
     }
+    return [part for name, value in fields.items() for part in (name, "" if value is None else value)]
 
 
 def read_entry(identifier: bytes, fields: Mapping[bytes, bytes]) -> Event:
-    """Return the typed view of an entry. What is missing, as in those of earlier versions, is not known."""
+    """Return the event that an entry tells of. What is missing, as in those of earlier versions, is not known."""
 
     def text(name: str) -> str:
         return fields.get(name.encode(), b"").decode("utf-8", "backslashreplace")
@@ -88,25 +89,25 @@ def read_entry(identifier: bytes, fields: Mapping[bytes, bytes]) -> Event:
     recorded = int(entry_id.partition("-")[0]) // 1000
     at = number("at")
     return Event(
-        id=entry_id,
-        recorded=recorded,
         address=text("address"),
         what=text("what"),
         state=text("state"),
         soft=number("soft") or 0,
         hard_until=number("hard_until"),
+        at=recorded if at is None else at,
+        soft_before=number("soft_before"),
+        hard_until_before=number("hard_until_before"),
+        reason_before=text("reason_before"),
+        reason=text("reason"),
         category=text("category"),
         status=text("status"),
-        at=recorded if at is None else at,
-        message=text("message"),
         rule=text("rule"),
         diagnostic=text("diagnostic"),
         remote_mta=text("remote_mta"),
         reporting_mta=text("reporting_mta"),
+        message=text("message"),
         identity=text("identity"),
-        reason=text("reason"),
-        soft_before=number("soft_before"),
-        hard_until_before=number("hard_until_before"),
-        reason_before=text("reason_before"),
         undoes=tuple(text("undoes").split()),
+        id=entry_id,
+        recorded=recorded,
     )
