@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bounced.core.returnpath import KEY_OCTETS
+from bounced.settings.values import secret
 
 
 class KeysError(Exception):
@@ -24,7 +25,11 @@ class KeysError(Exception):
 
 
 def read(file: Path) -> dict[str, bytes]:
-    """Read all keys: name to secret. Raises KeysError, which names every line that is wrong."""
+    """Read all keys: name to secret. A relative path is the name of a systemd credential.
+
+    Raises KeysError, which names every line that is wrong.
+    """
+    file = secret(file)
     try:
         lines = file.read_text("utf-8").splitlines()
     except OSError as error:
@@ -67,4 +72,4 @@ def _problem(words: Sequence[str], known: dict[str, bytes]) -> str:
 
 def is_exposed(file: Path) -> bool:
     """Whether everybody on this machine may read the file. Mounted secrets often are, so this only warns."""
-    return bool(file.stat().st_mode & stat.S_IROTH)
+    return bool(secret(file).stat().st_mode & stat.S_IROTH)

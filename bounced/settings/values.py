@@ -4,9 +4,11 @@ Every `parse` takes what TOML or the environment gave and raises ValueError when
 """
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 
 from bounced.core.model import Severity
@@ -151,6 +153,11 @@ class Counting:
         if severity is Severity.NONE:
             raise ValueError
         return severity
+
+
+def secret(file: Path) -> Path:
+    """Return where a file with a secret is: a relative path is the name of a systemd credential, if there are any."""
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), file)
 
 
 def mask(text: str) -> str:

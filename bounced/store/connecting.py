@@ -1,6 +1,5 @@
 """How a connection to one server is made: credentials, TLS, and no wish of redis-py's to try again."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from redis.credentials import CredentialProvider
 from bounced.settings.places import Address, Place
 from bounced.settings.schema import Redis as Settings
 from bounced.settings.schema import Tls
+from bounced.settings.values import secret
 from bounced.store.faults import StoreUnavailable
 
 CONNECT_TIMEOUT = 2.0  # seconds
@@ -23,7 +23,7 @@ class PasswordFile(CredentialProvider):
 
     def __init__(self, file: Path, username: str | None) -> None:
         """Take a file; a relative path is that of a systemd credential, when there are any."""
-        self._file = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), file)
+        self._file = secret(file)
         self._username = username
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
