@@ -92,7 +92,7 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     if mail.is_receipt or (mail.is_reply and not server):
         return None, False
     named = "x-failed-recipients" in headers
-    null_path = mail.has_null_path
+    null_path = mail.has_null_path and not mail.is_bulk
     submitted = headers.get("auto-submitted").lower()
     by_person = not (server or named) and ("autoreply" in heading or submitted.startswith("auto-replied"))
     # A challenge or a vacation note, from a postmaster too: it may say that nothing was delivered, but not why.

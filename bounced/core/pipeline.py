@@ -105,7 +105,9 @@ def _report(mail: ReturnedMail) -> Report:
 
 
 def _may_wrap(found: Report, mail: ReturnedMail) -> bool:
-    return found.kind in (Kind.OTHER, Kind.BOUNCE) and not mail.status and not mail.is_reply
+    return (
+        found.kind in (Kind.OTHER, Kind.BOUNCE) and not mail.status and not mail.is_reply and not mail.is_bulk
+    )
 
 
 def _identified(found: Report, mail: ReturnedMail) -> Report:

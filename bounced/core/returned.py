@@ -22,7 +22,8 @@ _REPLIED = re.compile(
 _FORWARDED = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|doorst|转发|轉寄)\s*[:\uff1a]", re.IGNORECASE)
 # The null reverse-path of RFC 5321 section 4.5.5, as delivery agents write it down.
 _NULL_PATHS = ("", "<>", "<MAILER-DAEMON>", "MAILER-DAEMON")
-_LIST_FIELDS = ("list-id", "list-unsubscribe", "x-autoreply", "x-autorespond", "x-autoresponder")
+_LIST_FIELDS = ("list-id", "list-post", "list-unsubscribe", "mailing-list")
+_AUTOREPLY_FIELDS = ("x-autoreply", "x-autorespond", "x-autoresponder")
 _BULK = ("bulk", "list", "junk", "auto_reply")
 _QUOTED = re.compile(r"^(?:[ \t]*>)+ ?", re.MULTILINE)
 
@@ -96,6 +97,15 @@ class ReturnedMail:
         # Readers name the mail that they pass on in In-Reply-To, too.
         return "in-reply-to" in self.headers and not (self._is_forward or self.is_from_server)
 
+    @cached_property
+    def is_bulk(self) -> bool:
+        """Whether it went to many: what it quotes, whatever its return path, is an example or somebody's letter."""
+        headers = self.headers
+        return not self.is_from_server and (
+            headers.get("precedence").strip().lower() in _BULK
+            or any(name in headers for name in _LIST_FIELDS)
+        )
+
     @property
     def _is_forward(self) -> bool:
         return _FORWARDED.match(self.headers.get("subject")) is not None
@@ -109,9 +119,9 @@ class ReturnedMail:
             return True
         headers = self.headers
         if (
-            headers.get("auto-submitted").lower().startswith("auto-replied")
-            or headers.get("precedence").strip().lower() in _BULK
-            or any(name in headers for name in _LIST_FIELDS)
+            self.is_bulk
+            or headers.get("auto-submitted").lower().startswith("auto-replied")
+            or any(name in headers for name in _AUTOREPLY_FIELDS)
             or "autoreply" in self.marks.says(headers.get("subject"))
         ):
             return False

@@ -75,3 +75,37 @@ def test_without_a_limit_every_recipient_is_believed():
 def test_a_postmaster_s_own_answer_is_no_bounce(text):
     mail = f"From: postmaster@corp.example\nAuto-Submitted: auto-replied\nSubject: Your message\n\n{text}"
     assert read(mail).report.kind == "autoreply"
+
+
+BULK = """\
+Return-Path: <>
+From: Delivery Weekly <editor@weekly.example>
+Subject: Why mail comes back
+{headers}
+
+This week: how to read a report. A server writes that your message could not be delivered:
+
+<victim@example.net>: host mx.example.net[192.0.2.1] said: 550 5.1.1 User unknown
+
+---------- Forwarded message ---------
+From: MAILER-DAEMON@mx.example.net
+Subject: failure notice
+
+Your message could not be delivered.
+
+<victim@example.net>: 550 5.1.1 User unknown
+"""
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Precedence: bulk",
+        "Precedence: list",
+        "List-Id: <weekly.example>",
+        "List-Unsubscribe: <https://weekly.example>",
+    ],
+)
+def test_what_a_newsletter_quotes_is_no_report_though_its_return_path_is_null(headers):
+    reading = read(BULK.format(headers=headers))
+    assert (reading.report.kind, names(reading)) == ("other", [])
