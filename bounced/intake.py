@@ -79,7 +79,9 @@ class Intake:
     async def _accept(self, arrival: Arrival) -> None:
         started = time.perf_counter()
         for proof in arrival.judged_by if arrival.claims else ():
+            begun = time.perf_counter()
             reading = await self._read(arrival, proof)
+            read, stored = time.perf_counter() - begun, None
             reason = _unreadable(reading)
             if reason:
                 file = await asyncio.to_thread(self._quarantine.keep, arrival.content, reason)
@@ -89,8 +91,12 @@ class Intake:
             if reading.report.kind in IGNORED:
                 events.bounce_ignored(_facts(arrival, started, proof), reading)
             else:
+                begun = time.perf_counter()
                 outcomes = await self._record(reading)
+                stored = time.perf_counter() - begun
                 _log(_facts(arrival, started, proof), reading, outcomes)
+            whole = time.perf_counter() - started
+            events.report_read(reading.report.kind, read=read, store=stored, whole=whole)
         if any(is_for_people(address.rsplit("@", 1)[0]) for address in arrival.recipients):
             # The last, as the sender comes again with all of it when the store has failed.
             file = await asyncio.to_thread(self._quarantine.keep, arrival.content, "postmaster")

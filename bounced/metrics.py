@@ -116,7 +116,8 @@ LOG_DROPPED = _counter("log_lines_dropped", "Lines of the log that nobody took i
 LOG_REPEATED = _counter(
     "log_lines_repeated", "Lines of the log that were left out, as too many were alike.", "event"
 )
-PROCESSES = _gauge("processes", "Processes that take mail.")
+PROCESSES = _gauge("processes", "Processes that take mail, or finish what they have accepted.")
+READY = _gauge("ready", "Processes that take mail and whose store answers.")
 STARTED = _gauge("start_timestamp_seconds", "When the daemon started, Unix time.")
 BUILD = _gauge("build_info", "1; the label says which version this is.", "version")
 

@@ -54,6 +54,11 @@ class Listener:
         path = Path(endpoint.host)
         self._servers.append(
             await loop.create_unix_server(self._factory(lmtp=lmtp), endpoint.host, backlog=BACKLOG)
+    @property
+    def is_draining(self) -> bool:
+        """Whether no more mail is taken."""
+        return self._draining
+
         )
         self._paths.append(path)
         path.chmod(0o660)  # noqa: ASYNC240 - once, at the start: for mail servers of our group, whatever the umask

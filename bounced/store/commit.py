@@ -12,10 +12,12 @@ unsettled duplicate, and the rest is done then.
 """
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bounced import events
 from bounced.core.policy import Change, Decision, Outcome, Policy, Result, State, What, decide
 from bounced.store.faults import StoreUnavailable
 from bounced.store.layout import EVENTS_KEPT, STATS_KEPT_DAYS, Keys, decision_arguments
@@ -122,8 +124,10 @@ class Committer:
             batch = [item for item in batch if not item.done.done()]  # given up while it was queued
             if not batch:
                 continue
+            started = time.perf_counter()
             try:
                 await self._commit(batch, max(item.deadline for item in batch))
+                events.batch_committed(len(batch), time.perf_counter() - started)
             except Exception as error:  # noqa: BLE001 - a bug here must not leave callers waiting
                 for item in batch:
                     item.fail(f"internal error: {type(error).__name__}")

@@ -166,6 +166,11 @@ class Store:
                 if until is not None
             ]
 
+    async def resting(self) -> AsyncIterator[int]:
+        """Yield how many addresses must be left alone, some at a time: the sum is all of them, but for a few."""
+        async for keys in self._server.scan(f"{self._keys.hard('')}*", _deadline):
+            yield len(keys)
+
     async def delivered(self, addresses: Sequence[str]) -> None:
         """Note that a message got through to each."""
         for i in range(0, len(addresses), BATCH):
