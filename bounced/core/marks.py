@@ -22,6 +22,7 @@ from typing import Any
 import re2
 
 from bounced.core import mailbox
+from bounced.core.patterns import Patterns
 from bounced.core.text import fold
 
 SENTENCES = (
@@ -114,17 +115,10 @@ class _Set:
 
     def __init__(self, marks: list[Mark]) -> None:
         self._marks = marks
-        options = re2.Options()
-        options.case_sensitive = False
-        options.log_errors = False
-        options.max_mem = 64 << 20
-        self._set = re2.Set.SearchSet(options)
-        for mark in marks:
-            self._set.Add(f"(?m){mark.pattern}")
-        self._set.Compile()
+        self._patterns = Patterns(f"(?m){mark.pattern}" for mark in marks)
 
     def match(self, text: str) -> list[Mark]:
-        return [self._marks[index] for index in sorted(self._set.Match(text) or ())]
+        return [self._marks[number] for number in sorted(self._patterns.found_in(text))]
 
 
 def load(text: str) -> Marks:

@@ -6,8 +6,9 @@ yet escaped: whoever writes one to a log, a key or a terminal escapes it there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Kind(StrEnum):
@@ -60,8 +61,7 @@ class Severity(StrEnum):
     NONE = "none"  # not a failure: delayed, delivered, feedback
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientReport:
+class RecipientReport(Struct, frozen=True):
     """What a report says of one recipient, before anything is judged.
 
     Addresses are as the report wrote them, without address type, angle brackets or source route.
@@ -80,8 +80,7 @@ class RecipientReport:
     extensions: Mapping[str, str] | None = None  # X- fields by lower-case name
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """One returned mail, read but not judged."""
 
     kind: Kind
@@ -98,8 +97,7 @@ class Report:
     unread: int = 0  # recipients beyond what is read of a very long report
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What one recipient's category is judged by. Each field is matched on its own, never joined."""
 
     text: str = ""  # the diagnostic: what the refusing server said
@@ -112,8 +110,7 @@ class Evidence:
     extensions: Mapping[str, str] | None = None  # X- fields by lower-case name
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+class Classification(Struct, frozen=True):
     """A category and the rule that decided it."""
 
     category: Category
@@ -122,8 +119,7 @@ class Classification:
     settled: bool = False  # no other text could say it more strongly
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """One recipient, judged: a line of `bounced parse --json`, a log event, a change in the store."""
 
     recipient: str  # canonical
@@ -140,8 +136,7 @@ class Verdict:
     at: int | None = None  # when it happened, as the report says: Unix seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """All that one returned mail means: the pipeline's answer."""
 
     report: Report

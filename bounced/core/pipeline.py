@@ -15,8 +15,10 @@ Only this file knows the stages, and no stage knows another. Nothing here reads 
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
+
+from msgspec.structs import replace
 
 from bounced.core import (
     autoreply,

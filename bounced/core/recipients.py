@@ -6,8 +6,10 @@ before forwarding. A recipient that a report names twice is one recipient.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
+
+from msgspec.structs import replace
 
 from bounced.core import status
 from bounced.core.address import canonical

@@ -8,8 +8,9 @@ any order, continuation lines that lost their indentation, addresses without a t
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from email.utils import mktime_tz, parsedate_tz
+
+from msgspec.structs import replace
 
 from bounced.core import fields, mailbox, status
 from bounced.core.model import Action, Kind, RecipientReport, Report

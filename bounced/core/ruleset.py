@@ -1,4 +1,4 @@
-"""Rules as data: TOML files become one table of rules and one google-re2 set that matches all texts in one pass.
+"""Rules as data: TOML files become one table of rules, whose patterns are looked for in one pass.
 
 A rule matches typed fields of the evidence, each on its own, and every field that it names must match:
 
@@ -38,12 +38,9 @@ from typing import Any
 
 import re2
 
-from bounced.core import text
+from bounced.core import patterns, text
 from bounced.core.model import Category, Evidence
-
-# The DFA of all shipped patterns takes about a tenth of this on the mail of a day; when it runs over, RE2 throws
-# the states away and builds them again, which is slow.
-MAX_MEMORY = 256 << 20
+from bounced.core.patterns import Patterns
 
 
 class Layer(StrEnum):
@@ -109,7 +106,6 @@ class Ruleset:
         self.rules = tuple(sorted(rules, key=lambda rule: _RANK[rule.layer]))
         self.rank = tuple(_RANK[rule.layer] for rule in self.rules)
         self._number_of_rule: list[int] = []  # by number of pattern
-        self._set = _new_set()
         # A rule without text waits under one of its fields; one that has hosts or a command only is always tried.
         self._by_status: dict[str, list[int]] = {}
         self._by_reply_code: dict[str, list[int]] = {}
@@ -117,14 +113,10 @@ class Ruleset:
         self._others: list[int] = []
         for number, rule in enumerate(self.rules):
             self._add(number, rule)
-        if not self._number_of_rule:
-            self._set.Add("[^\\s\\S]")  # RE2 has no empty set
-        self._set.Compile()
+        self._patterns = Patterns(_comparable(pattern) for rule in self.rules for pattern in rule.text)
 
     def _add(self, number: int, rule: Rule) -> None:
-        for pattern in rule.text:
-            self._set.Add(_comparable(pattern))
-            self._number_of_rule.append(number)
+        self._number_of_rule += [number] * len(rule.text)
         if rule.text:
             return
         for code in rule.status:
@@ -137,8 +129,7 @@ class Ruleset:
     def in_text(self, masked: str) -> set[int]:
         """Return the numbers of the rules that have a pattern in this masked text, in one linear pass."""
         numbers = self._number_of_rule
-        wordy = masked.translate(_WORDY)
-        return {numbers[pattern] for pattern in self._set.Match(wordy) or ()} if masked else set()
+        return {numbers[pattern] for pattern in self._patterns.found_in(masked.translate(_WORDY))}
 
     def by_codes(self, evidence: Evidence) -> list[int]:
         """Return the numbers of the rules without text that the codes of this evidence may satisfy."""
@@ -269,7 +260,7 @@ class _Row:
                     self.wrong(f"{key} {value!r} has the wrong form; {advice}")
         for pattern in lists["text"]:
             try:
-                _new_set().Add(_comparable(pattern))
+                patterns.check(_comparable(pattern))
             except re2.error:
                 self.wrong(
                     f"text {pattern!r} is no RE2 pattern; it has no look-around and no back-references"
@@ -314,7 +305,7 @@ class _Row:
             try:
                 yield Evidence(text=row) if isinstance(row, str) else Evidence(**row)
             except TypeError:
-                fields = ", ".join(Evidence.__dataclass_fields__)
+                fields = ", ".join(Evidence.__struct_fields__)
                 self.wrong(f"{key} holds strings, or tables with some of: {fields}")
 
 
@@ -329,16 +320,6 @@ def _unbroken(pattern: str) -> str:
 
 def _comparable(pattern: str) -> str:
     return _MASK.sub(r"_\1_", text.fold(pattern))
-
-
-def _new_set() -> Any:  # noqa: ANN401 - re2 has no type hints
-    options = re2.Options()
-    options.case_sensitive = False
-    options.log_errors = False
-    options.never_capture = True
-    options.dot_nl = True
-    options.max_mem = MAX_MEMORY
-    return re2.Set.SearchSet(options)
 
 
 @functools.lru_cache(maxsize=1024)
