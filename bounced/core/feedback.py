@@ -5,7 +5,6 @@ from bounced.core.model import Kind, RecipientReport, Report
 from bounced.core.returned import ReturnedMail
 
 SOURCE = "feedback-report"
-_ELDER_FIELDS = ("x-arf", "x-xarf")
 
 
 def read(mail: ReturnedMail) -> Report | None:
@@ -13,7 +12,7 @@ def read(mail: ReturnedMail) -> Report | None:
     if mail.feedback is None:
         return (
             Report(Kind.FEEDBACK, source=SOURCE)
-            if any(name in mail.headers for name in _ELDER_FIELDS)
+            if "x-arf" in mail.headers or "x-xarf" in mail.headers
             else None
         )
     found = [(name, value) for name, value, _ in fields.each(mail.feedback[: fields.MAX_TEXT])]

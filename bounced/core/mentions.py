@@ -132,7 +132,7 @@ class _Reader:
 
     def take(self, line: str) -> None:
         """Read the next line."""
-        generated = _GENERATED.search(line)
+        generated = _GENERATED.search(line) if "@" in line else None
         source = mailbox.find(generated[1]) if generated else None
         if generated and source:
             line = line[: generated.start()] + line[generated.end() :]
@@ -212,7 +212,10 @@ class _Reader:
 def _begins_with_address(line: str) -> Named | None:
     """The address that the line begins with and is about, and what it says of it."""
     start = _BULLET.match(line)
-    body = _LABELLED.sub("", line[start.end() if start else 0 :], count=1).lstrip("[<\"' ")
+    body = line[start.end() if start else 0 :]
+    if ":<" in body:
+        body = _LABELLED.sub("", body, count=1)
+    body = body.lstrip("[<\"' ")
     address = mailbox.find(body.split(None, 1)[0]) if body else None
     if address is None or not body.startswith(address):
         return None

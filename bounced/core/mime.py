@@ -24,16 +24,15 @@ from bounced.core.charset import guess
 
 MAX_PARTS = 100  # of one message, at any depth; real reports have three or four
 MAX_HEADERS = 65_536  # octets of a header that are looked at
-MAX_FIELDS = 1_000  # of one header
 MAX_VALUE = 8_192  # octets of one field's value
 MAX_TEXT = 131_072  # octets of one text that are decoded
 MAX_REPORT = 8_388_608  # of a report's fields, which may name thousands of recipients
 
-# field-name ":" field-body, RFC 5322 section 2.2, folded lines included. Lenient: blanks before the colon.
-_FIELD = re.compile(r"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
 _ANY_DELIMITER = re.compile(rb"^--(\S[^\n]{0,70})$", re.MULTILINE)
 _BEFORE_MESSAGE = re.compile(rb"\s*+(?:>?From [^\n]*\n)?+")
 _FIELD_START = re.compile(rb"[!-9;-~]+[ \t]*:")
+_BLANKS_BEFORE_COLON = re.compile(r"^([!-9;-~]+)[ \t]+:", re.MULTILINE)
+_ESCAPED = re.compile(r"\\(.)")
 _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(=\?)")
@@ -77,30 +76,41 @@ _HABITS = ("latin_1", "iso8859_15", "cp1252")
 
 
 class Headers:
-    """The first field of each (lower-case) name in a header; values as they stand until somebody asks."""
+    """The first field of each (lower-case) name in a header; found when somebody asks, for few ever are."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_lower", "_text")
 
     def __init__(self, block: bytes) -> None:
-        fields: list[tuple[str, str]] = _FIELD.findall(block.decode("latin-1"))[:MAX_FIELDS]
-        self._fields = {name.lower(): value for name, value in reversed(fields)}
+        text = f"\n{block.decode('latin-1')}\n"
+        if " :" in text or "\t:" in text:  # lenient: blanks before the colon
+            text = _BLANKS_BEFORE_COLON.sub(r"\1:", text)
+        self._text = text
+        self._lower = text.lower()
 
     def __contains__(self, name: str) -> bool:
-        return name in self._fields
+        return f"\n{name}:" in self._lower
 
-    def __len__(self) -> int:
-        return len(self._fields)
+    def __bool__(self) -> bool:
+        return len(self._text) > len("\n\n")
 
     def get(self, name: str) -> str:
-        """The value of the field, unfolded and RFC 2047 decoded; "" if there is none."""
-        value = self._fields.get(name, "")
+        """The value of field-name ":" field-body, RFC 5322 section 2.2, unfolded and RFC 2047 decoded, else ""."""
+        at = self._lower.find(f"\n{name}:")
+        if at < 0:
+            return ""
+        text = self._text
+        start = at + len(name) + 2
+        end = text.find("\n", start)
+        while text.startswith((" ", "\t"), end + 1):
+            end = text.find("\n", end + 1)
+        value = text[start:end]
         return decode_words(value if value.isascii() else decode_charset(value.encode("latin-1"), ""))
 
 
 class Part:
     """One entity of RFC 2045: a header and a body that lies in `data[start:end]`, line ends LF."""
 
-    __slots__ = ("__dict__", "_data", "_end", "_left", "_start", "content_type", "headers", "parameters")
+    __slots__ = ("__dict__", "_data", "_end", "_left", "_start", "content_type", "headers")
 
     def __init__(
         self, data: bytes, start: int, end: int, left: Iterator[int], default: str = "text/plain"
@@ -110,11 +120,15 @@ class Part:
         self._left = left  # one step for each part that the message may still have
         self._start, block = _split_header(data, start, end)
         self.headers = Headers(block)
-        # RFC 2045 section 5: "type/subtype" in lower case, and the parameters by lower-case name
-        main, semicolon, rest = self.headers.get("content-type").partition(";")
-        main = main.strip().lower()
+        # RFC 2045 section 5: "type/subtype" in lower case
+        main = self.headers.get("content-type").partition(";")[0].strip().lower()
         self.content_type = main if "/" in main else default
-        self.parameters = {m[1].lower(): _parameter(m) for m in _PARAMETER.finditer(semicolon + rest)}
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the content-type by lower-case name."""
+        _, semicolon, rest = self.headers.get("content-type").partition(";")
+        return {m[1].lower(): _parameter(m) for m in _PARAMETER.finditer(semicolon + rest)}
 
     @cached_property
     def children(self) -> tuple["Part", ...]:
@@ -228,7 +242,9 @@ def _split_header(data: bytes, start: int, end: int) -> tuple[int, bytes]:
 
 def _parameter(match: re.Match[str]) -> str:
     quoted, bare = match[2], match[3]
-    return re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare.strip()
+    if quoted is None:
+        return bare.strip()
+    return _ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted
 
 
 def _base64(body: bytes) -> bytes:
@@ -277,7 +293,7 @@ def decode_words(value: str) -> str:
     """A field's value, unfolded, RFC 2047 encoded-words decoded, without blanks around it."""
     text = value[:MAX_VALUE]
     if "\n" in text:
-        text = " ".join(line.strip() for line in text.split("\n"))
+        text = " ".join([line.strip() for line in text.split("\n")])
     text = text.strip()
     if "=?" not in text:
         return text

@@ -7,7 +7,7 @@ status code or a word, or a status code that opens a line or a value. Linear in 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import dropwhile, islice, takewhile
+from itertools import chain, dropwhile, islice, takewhile
 
 from bounced.core import mailbox, status
 
@@ -18,14 +18,15 @@ MAX_CANDIDATES = 20  # what looks like a reply, in one text
 
 # An SMTP reply in running text: a code, then a status or a word that is no unit.
 _REPLY = re.compile(
-    r"(?:(?<![\w./@#$-])(?<!\w:)(?=[45][0-5]\d(?:-|[ ]|: |#|\n))|(?<=#)(?=[45][0-5]\d [45]\.))[45][0-5]\d"
+    r"[45](?:(?<![\w./@#$-].)(?<!\w:.)(?=[0-5]\d(?:-|[ ]|: |#|\n))|(?<=#.)(?=[0-5]\d [45]\.))[0-5]\d"
     r"(?:(?:(?<=: \d\d\d)|(?<=\d :))\s{1,12}|[ :-]){0,6}"
     r"(?!(?:bytes?|kb|mb|seconds?|secs?|minutes?|hours?|days?|times|octets)\b)"
     r"(?:#?[45]\.\d{1,3}\.\d{1,3}|[<(#\"'\[A-Za-z\u0080-\uffff])",
     re.IGNORECASE,
 )
 # The same without its code, where a line or a labelled value begins with the status.
-_STATUS_REPLY = re.compile(r"(?:^|: |:\t)[ \t]{0,20}(?=[45]\.\d\.\d{1,3}[ :-]{1,3}\S)", re.MULTILINE)
+_STATUS_REPLY = re.compile(r"[45]\.\d\.\d{1,3}[ :-]{1,3}\S")
+_BEFORE_STATUS = re.compile(r"(?:^|: |:\t)[ \t]{0,20}\Z", re.MULTILINE)
 _PROMPT = re.compile(
     r"(?:^|\s)(?:<<<|>>>|<-+|-+>|=>|In:|Out:)(?:\s|$)|^\s*(?:\.\.\. )?[Ww]hile (?:talking|connected)|^Giving up on"
 )
@@ -35,10 +36,12 @@ _VERB = re.compile(
     r"\b(?:(MAIL) FROM|(RCPT) TO|(DATA)|(EHLO)|(HELO)|(STARTTLS)|(MAIL|RCPT) command)\b", re.IGNORECASE
 )
 _NAME = r"((?:[A-Za-z0-9_-]{1,63}\.){1,10}[A-Za-z][A-Za-z0-9-]{1,62})"
+_IN_BRACKETS = re.compile(r"[\[(](?:IPv6:)?[0-9a-f.:]{6,45}[\])]", re.IGNORECASE)
 _HOST = re.compile(
     rf"(?<![\w.@-]){_NAME}\.?\s?[\[(](?:IPv6:)?(?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}|[0-9a-f:.]{{6,45}})[\])]",
     re.IGNORECASE,
 )
+_SAYS = ("host", "server <", "talking to ", "remote system: ")
 _HOST_SAID = re.compile(
     rf"(?:(?<!at )\bhost:? ['\"]?|\bserver <|talking to |remote system: (?:dns;)?){_NAME}", re.IGNORECASE
 )
@@ -59,9 +62,9 @@ def has_reply(text: str) -> bool:
 
 def reply(text: str) -> Reply | None:
     """The first reply in `text` that says something in words; None when there is none."""
-    starts = [match.start() for match in islice(_REPLY.finditer(text), MAX_CANDIDATES)]
-    starts += [match.end() for match in islice(_STATUS_REPLY.finditer(text), MAX_CANDIDATES)]
-    for start in starts:
+    codes = (match.start() for match in _REPLY.finditer(text))
+    statuses = (match.start() for match in _STATUS_REPLY.finditer(text) if _begins(text, match.start()))
+    for start in chain(islice(codes, MAX_CANDIDATES), islice(statuses, MAX_CANDIDATES)):
         found = _reply_at(text, start)
         if any(character.isalpha() for character in status.words(found.text)):
             return found
@@ -70,8 +73,16 @@ def reply(text: str) -> Reply | None:
 
 def host(text: str) -> str | None:
     """The first host that `text` names as the other side, in lower case."""
-    match = _HOST.search(text) or _HOST_SAID.search(text)
+    match = _HOST.search(text) if _IN_BRACKETS.search(text) else None
+    if match is None:
+        lower = text.lower()
+        match = _HOST_SAID.search(text) if any(words in lower for words in _SAYS) else None
     return match[1].lower() if match else None
+
+
+def _begins(text: str, start: int) -> bool:
+    """Whether a line or a labelled value begins at `start`."""
+    return _BEFORE_STATUS.search(text, max(start - 24, 0), start) is not None
 
 
 def _reply_at(text: str, start: int) -> Reply:

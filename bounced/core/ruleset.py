@@ -111,6 +111,7 @@ class Ruleset:
         self._by_reply_code: dict[str, list[int]] = {}
         self._by_extension: list[int] = []
         self._others: list[int] = []
+        self._under_codes = functools.lru_cache(1024)(self._numbers_under)
         for number, rule in enumerate(self.rules):
             self._add(number, rule)
         self._patterns = Patterns(_comparable(pattern) for rule in self.rules for pattern in rule.text)
@@ -133,9 +134,13 @@ class Ruleset:
 
     def by_codes(self, evidence: Evidence) -> list[int]:
         """Return the numbers of the rules without text that the codes of this evidence may satisfy."""
-        found = self._others + self._by_extension if evidence.extensions else [*self._others]
-        for code, index in ((evidence.status, self._by_status), (evidence.reply_code, self._by_reply_code)):
-            for wildcard in _wildcards(code) if code and index else ():
+        found = self._under_codes(evidence.status, evidence.reply_code)
+        return found + self._by_extension if evidence.extensions else found
+
+    def _numbers_under(self, status: str | None, reply_code: str | None) -> list[int]:
+        found = [*self._others]
+        for code, index in ((status, self._by_status), (reply_code, self._by_reply_code)):
+            for wildcard in _wildcards(code) if code else ():
                 found += index.get(wildcard, ())
         return found
 

@@ -18,9 +18,7 @@ LIMIT = 2048
 _ASIDE = re.compile(r"\(in reply to [^()]{1,60}\)", re.IGNORECASE)
 # Quotes and brackets fall away, and so do quoting apostrophes; the one inside a word stays ("don't", "n'existe").
 _BRACKETS = str.maketrans(
-    dict.fromkeys('()[]{}<>"`|*#\t\r\n\0', " ")
-    | dict.fromkeys("\u2018\u2019\u00b4", "'")
-    | {",": ", ", ";": "; "}
+    dict.fromkeys('()[]{}<>"`|*#\t\r\n\0', " ") | dict.fromkeys("\u2018\u2019\u00b4", "'")
 )
 _EDGES = ".,:;!?'"
 _LABEL = re.compile(r"([a-z]{1,16}[:=])(?!//)(.+)", re.IGNORECASE)
@@ -39,7 +37,7 @@ _DOTTED_WORDS = re.compile(
 )
 # Three digits and more among nine characters and more, or a long number.
 _ID = re.compile(r"(?=(?:[a-z_.-]*\d){3})[\w.-]{9,}|\d{5,}", re.IGNORECASE)
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_CAMEL = re.compile(r"[A-Z](?<=[a-z].)")
 _HYPHENS = str.maketrans("_-", "  ")
 
 # Who keeps a list, and how lists are called: the only words inside names that say why mail was refused.
@@ -58,6 +56,7 @@ _WRAPPERS = ("unknown address error", "other mail system problem", "other networ
 _QUOTES = re.compile(
     r"(?:\b(?:said|reason|responded with|returned was|reply was|response was)|host <fqdn> <ip> ?): "
 )
+_BEFORE_QUOTE = ("said: ", "reason: ", " with: ", " was: ", "<ip>: ", "<ip> : ")
 
 # What the reporting server guesses is no evidence: "possible causes are a full mailbox, a misspelled address ...".
 _GUESSES = re.compile(r"\b(?:possible|common|likely|usual|typical) (?:reasons|causes)\b.*")
@@ -85,16 +84,21 @@ def _fold(text: str) -> str:
 
 def mask(text: str) -> str:
     """Return what is left of a diagnostic when nobody is named any more."""
-    text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS)).replace("...", "... ")
+    text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS))
+    text = text.replace(",", ", ").replace(";", "; ").replace("...", "... ")
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
-    text = _CAMEL.sub(" ", text).translate(_HYPHENS).lower()
-    text = _GUESSES.sub("", _quoted(text))
+    text = _CAMEL.sub(r" \g<0>", text).translate(_HYPHENS).lower()
+    text = _quoted(text)
+    if " causes" in text or " reasons" in text:
+        text = _GUESSES.sub("", text)
     for wrapper in _WRAPPERS:
         text = text.replace(wrapper, " ")
     return " ".join(f" {text}".replace(" e mail", " email").split())
 
 
 def _quoted(text: str) -> str:
+    if not any(words in text for words in _BEFORE_QUOTE):
+        return text
     for quote in list(_QUOTES.finditer(text))[-1:]:
         reply = text[quote.end() :]
         # "Sender address rejected: unverified address: host mx said: user unknown" tells of the sender.
