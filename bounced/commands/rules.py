@@ -98,4 +98,6 @@ def _named(rule: Rule | None) -> str:
 
 def _shown(example: Evidence) -> str:
     said = example.text or example.explanation
-    return repr(said) if said else repr({k: v for k in example.__struct_fields__ if (v := getattr(example, k))})
+    return (
+        repr(said) if said else repr({k: v for k in example.__struct_fields__ if (v := getattr(example, k))})
+    )

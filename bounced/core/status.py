@@ -73,8 +73,8 @@ def reply_code(text: str) -> str | None:
         before = text[max(start - 10, 0) : start]
         if _BEFORE_CODE.search(before) or (start <= _BLANKS and not before.strip()):
             return match[0]
-    match = _CODE_AND_STATUS.search(text)
-    return match[1] if match else None
+    before_status = _CODE_AND_STATUS.search(text)
+    return before_status[1] if before_status else None
 
 
 def words(text: str) -> str:

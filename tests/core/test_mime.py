@@ -79,7 +79,7 @@ def test_where_the_body_begins(raw, body):
 
 def test_an_empty_header_of_a_part():
     (part,) = parse(multipart("--b\n\nA: b\n\n--b--\n").encode()).children
-    assert len(part.headers) == 0
+    assert not part.headers
     assert part.text == "A: b\n"
 
 
@@ -88,7 +88,7 @@ def test_fields():
     assert [headers.get(name) for name in "abcd"] == ["one", "two three", "fünf", ""]
     assert "a" in headers
     assert "d" not in headers
-    assert len(headers) == 3
+    assert headers
 
 
 @pytest.mark.parametrize(
