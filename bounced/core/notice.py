@@ -141,7 +141,6 @@ def _recipient(mentions: list[Mention], notice: str, action: Action, marks: Mark
         action=action,
         status=status.find(diagnostic or "") or status.find(notice),
         remote_mta=next((host for zone in zones if (host := quoted.host(zone))), None),
-        diagnostic_type="smtp" if reply else None,
         diagnostic=diagnostic,
         command=reply.command if reply else status.command(whole[:MAX_TEXT]),
         explanation=" ".join(whole.split())[:MAX_TEXT],

@@ -88,7 +88,6 @@ def read(mail: ReturnedMail) -> Report | None:
         recipients=tuple(entries),
         reporting_mta=_mta(message.get("reporting-mta")) or _mta(message.get("x-reporting-mta")),
         envelope_id=message.get("original-envelope-id") or None,
-        arrival=_date(message, "arrival-date", problems),
         source=SOURCE,
         problems=tuple(problems),
         unread=sum(1 for _ in _RECIPIENT.finditer(text, end)),
@@ -162,7 +161,7 @@ def _recipient(group: Group, problems: list[str]) -> RecipientReport:
         written = (_typed(group.get(name, ""))[1] for name in _ACTUAL_RECIPIENT)
         actual = map(_mailbox, written)
         final = next((address for address in actual if address), final)
-    diagnostic_type, diagnostic = _typed(group.get("diagnostic-code", ""))
+    _, diagnostic = _typed(group.get("diagnostic-code", ""))
     code = status.normalise(group.get("status", "")) or status.find(group.get("status", ""))
     if code is None and group.get("status"):
         problems.append(f"Status: no status code in {group['status'][:40]!r}")
@@ -172,7 +171,6 @@ def _recipient(group: Group, problems: list[str]) -> RecipientReport:
         action=_action(group, code),
         status=code,
         remote_mta=_mta(group.get("remote-mta")),
-        diagnostic_type=diagnostic_type.lower() or None,
         diagnostic=diagnostic or None,
         last_attempt=_date(group, "last-attempt-date", problems),
         extensions={name: value for name, value in group.items() if name.startswith("x-")} or None,

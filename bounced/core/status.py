@@ -4,7 +4,6 @@ Nothing here judges what a code means: that is what rules are for. Nothing here 
 """
 
 import re
-from dataclasses import dataclass
 
 # status-code = DIGIT "." 1*3DIGIT "." 1*3DIGIT    RFC 3464 section 2.3.4
 # class is 2, 4 or 5 only: RFC 3463 section 2. Exchange writes a "#" before it.
@@ -32,15 +31,6 @@ _COMMAND = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An SMTP reply taken apart: what is not there is None."""
-
-    code: str | None  # "550"
-    status: str | None  # "5.1.1"
-    words: str  # the text without the codes that open each of its lines
-
-
 def normalise(field: str) -> str | None:
     """Return the code that a Status field opens with as "5.1.1", or None: RFC 3464 section 2.3.4.
 
@@ -59,11 +49,6 @@ def find(text: str) -> str | None:
 def is_specific(code: str | None) -> bool:
     """Tell whether a code says more than its class: X.0.0 does not, RFC 3463 section 3.1."""
     return code is not None and code.split(".")[1] != "0"
-
-
-def parse_reply(text: str) -> Reply:
-    """Take a reply apart, whether it has one line or several, folded or not."""
-    return Reply(reply_code(text), find(text), words(text))
 
 
 def reply_code(text: str) -> str | None:

@@ -68,8 +68,7 @@ def test_a_code_that_only_has_a_class_says_nothing(code, says_something):
     ],
 )
 def test_a_reply_is_taken_apart(text, reply):
-    found = status.parse_reply(text)
-    assert (found.code, found.status, " ".join(found.words.split())) == reply
+    assert (status.reply_code(text), status.find(text), " ".join(status.words(text).split())) == reply
 
 
 @pytest.mark.parametrize(
