@@ -6,6 +6,7 @@ A mark has a role, which is one of
   says why delivery failed, `final` that nobody tries any longer, `warning` that nothing is final;
 - `server`: the From field of a server;
 - `copy`: the line after which the returned message is copied;
+- `footer`: a sentence of a paragraph in which a gateway advertises itself, and which is about no message;
 - `recipient`: a sentence that names a recipient that the report is about, with the address as its group;
   `label`: a line that does so and says nothing else; `bystander`: a line that names somebody else.
 
@@ -29,7 +30,7 @@ SENTENCES = (
     "failed", "reason", "final", "delayed", "warning", "delivered", "autoreply", "feedback", "server",
 )  # fmt: skip
 NAMES = ("recipient", "label", "bystander")
-ROLES = (*SENTENCES, "copy", *NAMES)
+ROLES = (*SENTENCES, "copy", "footer", *NAMES)
 MAX_NOTICE = 65_536  # characters of a notice that are read
 MAX_LINE = 1_000  # characters of one line
 MAX_LINES = 2_000
@@ -38,6 +39,11 @@ MAX_LINES = 2_000
 _TRACE = re2.compile(
     r"(?m)^(?:Return-Path|Received|DKIM-Signature|X-Received|X-Google-Smtp-Source|Delivered-To|X-Envelope-From"
     r"|X-Originating-IP|ARC-Seal|Message-ID|X-Apparently-To): ?.*\n(?:[ \t]+.*\n|[A-Za-z][A-Za-z0-9-]*:.*\n)"
+)
+# A gateway that has looked for something and found it speaks of this message.
+_FOUND = re2.compile(
+    r"(?i)infected|(?:was|were|been) (?:found|detected|rejected|refused|blocked|quarantined)|contain(?:s|ed) "
+    r"|not (?:been )?(?:delivered|accepted)|@"
 )
 
 
@@ -71,6 +77,7 @@ class Marks:
         self.marks = tuple(marks)
         self._sentences = _Set([m for m in self.marks if m.role in SENTENCES])
         self._copies = _Set([m for m in self.marks if m.role == "copy"])
+        self._footers = _Set([m for m in self.marks if m.role == "footer"])
         self._lines = _Set([m for m in self.marks if m.role in NAMES])
         self._recipients = {m.id: _compile(m) for m in self.marks if m.role in ("recipient", "label")}
 
@@ -92,6 +99,17 @@ class Marks:
         if trace:
             return text[: trace.start()], text[trace.start() :]
         return text, ""
+
+    def without_footers(self, text: str) -> str:
+        """The notice without the paragraphs that gateways put under every mail that they let through."""
+        if not self._footers.match(fold(text)):
+            return text
+        kept = (
+            paragraph
+            for paragraph in text.split("\n\n")
+            if not self._footers.match(fold(" ".join(paragraph.split()))) or _FOUND.search(paragraph)
+        )
+        return "\n\n".join(kept)
 
     def named(self, line: str) -> "Named | None":
         """Whom this line names, by a label or in a sentence; None when it names nobody."""

@@ -50,7 +50,8 @@ class ReturnedMail:
         if text.count("\n>") * 2 > text.count("\n"):
             text = _QUOTED.sub("", text)  # forwarded by a person, who quoted all of it
         # What has been returned in a part of its own is not copied below the notice too.
-        return (text, "") if self.status and self._returned is not None else self.marks.cut(text)
+        notice, copy = (text, "") if self.status and self._returned is not None else self.marks.cut(text)
+        return self.marks.without_footers(notice), copy
 
     @cached_property
     def feedback(self) -> str | None:

@@ -22,6 +22,8 @@ def test_a_mark_finds_its_examples(mark, example):
     alone = marks.Marks([mark])
     if mark.role == "copy":
         assert alone.cut(f"above\n{example}\nbelow")[0] == "above\n"
+    elif mark.role == "footer":
+        assert alone.without_footers(f"above\n\n--\n{example}\nask us\n\nbelow") == "above\n\nbelow"
     elif mark.role == "bystander":
         assert alone.named(example) == Named("")
     elif mark.role in marks.NAMES:
@@ -76,6 +78,19 @@ def test_who_a_line_names(line, named):
 )
 def test_where_the_returned_message_begins(text, notice, copy):
     assert MARKS.cut(text) == (notice, copy)
+
+
+@pytest.mark.parametrize(
+    "paragraph",
+    [
+        "The message was scanned by our gateway, and a virus was found.",
+        "Your mail has been scanned for viruses and was rejected: EICAR",
+        "This message was checked by the spam filter and not delivered.",
+        "scanned for viruses by mx.example.org: jane@example.org: no such user",
+    ],
+)
+def test_what_a_gateway_found_in_this_message_is_no_footer(paragraph):
+    assert MARKS.without_footers(f"Failed.\n\n{paragraph}\n") == f"Failed.\n\n{paragraph}\n"
 
 
 @pytest.mark.parametrize(
