@@ -75,7 +75,9 @@ def parser() -> Parser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    _settings(command("serve", "take returned mail over SMTP, until SIGTERM", SERVE))
+    serve = command("serve", "take returned mail over SMTP, until SIGTERM", SERVE)
+    serve.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # workers.py starts them
+    _settings(serve)
     _settings(command("check-config", "name every error of the settings, or show them", CHECK_CONFIG))
 
     parse = command("parse", "say what returned mail means, without a store", PARSE)

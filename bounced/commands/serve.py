@@ -5,29 +5,50 @@ import asyncio
 import shlex
 import shutil
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 
-from bounced import daemon
 from bounced.commands import Exit, complain
-from bounced.settings import SettingsError, load, mask
-from bounced.store import StoreUnavailable
+from bounced.process import CannotStart
+from bounced.settings import Effective, SettingsError, load, mask
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     try:
-        effective = load(args.config, args.set)
-        asyncio.run(daemon.run(effective, lambda: load(args.config, args.set), _how_to_show(args)))
+        asyncio.run(_serve(args))
     except SettingsError as error:
         complain(*error.problems)
         return Exit.CONFIG
-    except StoreUnavailable as error:
-        complain(f"the store does not start: {error.cause}")
-        return Exit.UNAVAILABLE
-    except daemon.CannotStart as error:
-        complain(str(error))
+    except CannotStart as error:
+        complain(*str(error).splitlines())
         return error.status
     return Exit.OK
+
+
+def _serve(args: argparse.Namespace) -> Coroutine[None, None, None]:
+    """Serve by ourselves, as one of several workers, or as their parent, which needs no more than itself."""
+
+    def again() -> Effective:
+        return load(args.config, args.set)
+
+    effective = again()
+    if effective.settings.workers > 1 and not args.worker:
+        from bounced import workers  # noqa: PLC0415
+
+        command = [sys.executable, "-m", "bounced", "serve", "--worker", *_options(args)]
+        return workers.run(effective.settings, command, _how_to_show(args))
+    from bounced import daemon  # noqa: PLC0415
+
+    if args.worker:
+        return daemon.work(effective, again)
+    return daemon.run(effective, again, _how_to_show(args))
+
+
+def _options(args: argparse.Namespace) -> list[str]:
+    """Return what on the command line names the settings."""
+    options = ["--config", str(args.config)] if args.config else []
+    return options + [word for assignment in args.set for word in ("--set", assignment)]
 
 
 def _how_to_show(args: argparse.Namespace) -> str:
@@ -39,9 +60,4 @@ def _how_to_show(args: argparse.Namespace) -> str:
         words = ["bounced"]
     else:
         words = [program]
-    words.append("show")
-    if args.config:
-        words += ["--config", str(args.config)]
-    for assignment in args.set:
-        words += ["--set", mask(assignment)]  # this is printed, and may end in a journal
-    return shlex.join(words)
+    return shlex.join(mask(word) for word in [*words, "show", *_options(args)])  # it may end in a journal

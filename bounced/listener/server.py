@@ -1,11 +1,11 @@
 """The listening sockets, what every session shares, and an end that loses nothing."""
 
 import asyncio
-import contextlib
 import logging
 import socket
+import sys
 from collections.abc import Callable, Coroutine
-from pathlib import Path
+from typing import Any
 
 from bounced import events
 from bounced.intake import Arrival
@@ -15,10 +15,7 @@ from bounced.listener.lmtp import LmtpSession
 from bounced.listener.returnpath import Judgement
 from bounced.listener.session import Session
 from bounced.listener.terms import Terms
-from bounced.settings import Endpoint
-
-# Connections that the kernel keeps for us while we are busy.
-BACKLOG = 1024
+from bounced.sockets import BACKLOG, Listening
 
 
 class Listener:
@@ -42,45 +39,25 @@ class Listener:
         self._commits: set[asyncio.Task[str]] = set()
         self._draining = False
         self._servers: list[asyncio.Server] = []
-        self._paths: list[Path] = []
 
-    async def listen(self, endpoint: Endpoint, *, lmtp: bool = False) -> Endpoint:
-        """Listen there too; return where, which is a port of the system's choice for 0. Raises OSError."""
+    async def listen(self, on: Listening) -> None:
+        """Take connections there too; the socket is closed with us."""
         loop = asyncio.get_running_loop()
-        if not endpoint.is_unix:
-            server = await loop.create_server(self._factory(lmtp=lmtp), *endpoint, backlog=BACKLOG)
-            self._servers.append(server)
-            return endpoint._replace(port=server.sockets[0].getsockname()[1])
-        path = Path(endpoint.host)
-        self._servers.append(
-            await loop.create_unix_server(self._factory(lmtp=lmtp), endpoint.host, backlog=BACKLOG)
+        create: Any = loop.create_server
+        options: dict[str, Any] = {"sock": on.socket, "backlog": BACKLOG}
+        if on.socket.family == socket.AF_UNIX:
+            create = loop.create_unix_server
+            if sys.version_info >= (3, 13):
+                options["cleanup_socket"] = False  # its path may be systemd's, or other workers may use it
+        self._servers.append(await create(self._factory(lmtp=on.lmtp), **options))
+
+    def _factory(self, *, lmtp: bool) -> Callable[[], Session]:
+        return lambda: (LmtpSession if lmtp else Session)(self)
+
     @property
     def is_draining(self) -> bool:
         """Whether no more mail is taken."""
         return self._draining
-
-        )
-        self._paths.append(path)
-        path.chmod(0o660)  # noqa: ASYNC240 - once, at the start: for mail servers of our group, whatever the umask
-        return endpoint
-
-    async def adopt(self, listening: socket.socket, *, lmtp: bool = False) -> Endpoint:
-        events.connection_opened()
-        """Listen on a socket that somebody else has opened, as systemd does; return where."""
-        loop = asyncio.get_running_loop()
-        name = listening.getsockname()
-        if listening.family == socket.AF_UNIX:
-            self._servers.append(
-                await loop.create_unix_server(self._factory(lmtp=lmtp), sock=listening, backlog=BACKLOG)
-            )
-            return Endpoint(str(name), 0)
-        self._servers.append(
-            await loop.create_server(self._factory(lmtp=lmtp), sock=listening, backlog=BACKLOG)
-        )
-        return Endpoint(*name[:2])
-
-    def _factory(self, *, lmtp: bool) -> Callable[[], Session]:
-        return lambda: (LmtpSession if lmtp else Session)(self)
 
     # What sessions ask
 
@@ -88,6 +65,7 @@ class Listener:
         """Return the reply that turns a new connection away; None: it may stay."""
         if self._draining:
             return SHUTTING_DOWN
+        events.connection_opened()
         now = asyncio.get_running_loop().time()
         return self.gate.enter(session, session.peer, self.terms.limits, now)
 
@@ -128,9 +106,6 @@ class Listener:
         self._draining = True
         for server in self._servers:
             server.close()
-        for path in self._paths:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
         for session in tuple(self.sessions):
             session.leave()
         deadline = asyncio.get_running_loop().time() + patience

@@ -202,6 +202,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     return_path_domains: Annotated[
         tuple[Domain, ...], Meta(description='a list of domain names such as ["bounces.example.com"]')
     ] = ()
+    workers: Annotated[int, Meta(ge=1, le=256, description="a whole number from 1 to 256")] = 1
     state_dir: Annotated[Path, Meta(description="the path of a directory")] = msgspec.field(
         default_factory=_state_dir
     )

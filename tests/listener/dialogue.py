@@ -11,7 +11,8 @@ from typing import Any, Self
 from bounced.intake import Arrival
 from bounced.listener import Listener, Terms
 from bounced.listener.returnpath import ReturnPaths
-from bounced.settings import Endpoint, Limits
+from bounced.settings import Limits
+from bounced.sockets import Listening
 
 Accept = Callable[[Arrival], Coroutine[None, None, str]]
 
@@ -31,7 +32,9 @@ class Server:
 
         async def start() -> int:
             self.listener = Listener(collect, hostname="mx.example.com", terms=terms)
-            return (await self.listener.listen(Endpoint("127.0.0.1", 0))).port
+            here = Listening(socket.create_server(("127.0.0.1", 0)), lmtp=False)
+            await self.listener.listen(here)
+            return here.endpoint.port
 
         self.port = self.run(start())
 

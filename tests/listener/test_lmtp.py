@@ -2,11 +2,15 @@
 
 import smtplib
 import socket
+from collections.abc import Sequence
 
 import pytest
 
-from bounced.listener import activation
+from bounced import sockets
+from bounced.process import CannotStart
 from bounced.settings import Endpoint
+from bounced.settings.schema import Smtp
+from bounced.sockets import Listening
 from tests.listener.dialogue import listening
 
 MESSAGE = "Subject: x\r\n\r\nhello\r\n"
@@ -17,9 +21,18 @@ def path(tmp_path):
     return tmp_path / "lmtp"
 
 
+def opened(*listen: str, lmtp: Sequence[str] = ()):
+    return sockets.opened(
+        Smtp(listen=tuple(map(Endpoint.parse, listen)), lmtp=tuple(map(Endpoint.parse, lmtp)))
+    )
+
+
 def test_each_recipient_gets_a_reply(path):
-    with listening(domains=["b.example"], message_size=1000) as server:
-        assert server.run(server.listener.listen(Endpoint(str(path), 0), lmtp=True)) == (str(path), 0)
+    with (
+        opened("127.0.0.1:0", lmtp=[f"unix:{path}"]) as [_, lmtp],
+        listening(domains=["b.example"], message_size=1000) as server,
+    ):
+        server.run(server.listener.listen(lmtp))
         assert path.stat().st_mode & 0o777 == 0o660
         with smtplib.LMTP(str(path)) as client:
             assert client.ehlo("relay.example")[0] == 250  # LHLO, in smtplib's LMTP
@@ -46,9 +59,9 @@ def test_smtp_knows_no_lhlo():
 
 
 def test_ipv6():
-    with listening() as server:
-        port = server.run(server.listener.listen(Endpoint("::1", 0))).port
-        with smtplib.SMTP("::1", port) as client:
+    with opened("[::1]:0") as [here], listening() as server:
+        server.run(server.listener.listen(here))
+        with smtplib.SMTP("::1", here.endpoint.port) as client:
             client.sendmail("", "a@b.example", MESSAGE)
         assert server.arrivals[0].peer.startswith("[::1]:")
 
@@ -56,14 +69,12 @@ def test_ipv6():
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
 def test_a_socket_that_systemd_opened_is_used(path, family):
     with listening() as server:
-        passed = socket.socket(family)  # the listener's to close
-        passed.bind(str(path) if family == socket.AF_UNIX else ("127.0.0.1", 0))
-        passed.listen()
-        endpoint = server.run(server.listener.adopt(passed, lmtp=family == socket.AF_UNIX))
+        passed = Listening(socket.socket(family), lmtp=family == socket.AF_UNIX)  # the listener's to close
+        passed.socket.bind(str(path) if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        passed.socket.listen()
+        server.run(server.listener.listen(passed))
         client = (
-            smtplib.LMTP(endpoint.host)
-            if family == socket.AF_UNIX
-            else smtplib.SMTP(endpoint.host, endpoint.port)
+            smtplib.LMTP(passed.endpoint.host) if family == socket.AF_UNIX else smtplib.SMTP(*passed.endpoint)
         )
         with client:
             client.sendmail("", "a@b.example", MESSAGE)
@@ -75,4 +86,14 @@ def test_sockets_for_another_process_are_left_alone(monkeypatch, environment):
     monkeypatch.delenv("LISTEN_PID", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert activation.inherited() == []
+    assert sockets.inherited() == []
+
+
+def test_a_socket_file_that_was_left_behind_is_replaced_and_one_in_use_is_not(path):
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    with opened(lmtp=[f"unix:{path}"]):
+        with pytest.raises(CannotStart, match="is in use"), opened(lmtp=[f"unix:{path}"]):
+            pass
+        assert path.is_socket()
+    assert not path.exists()
