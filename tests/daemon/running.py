@@ -25,7 +25,7 @@ class Daemon:
     ) -> None:
         """Without `config` no file is read; `listen` does not go with it."""
         self.state_dir = state_dir
-        self.settings = (f"state_dir={state_dir}", *settings)
+        self.settings = (f"state_dir={state_dir}", "metrics.listen=", *settings)
         if config is None:
             self.settings += (f"smtp.listen={listen}",)
         self.config = ["--config", str(config)] if config else []

@@ -30,6 +30,7 @@ class Daemon:
             f'return_path_domains = ["{self.domain}"]\n'
             f'state_dir = "{directory / "state"}"\n'
             f'[smtp]\nlisten = ["127.0.0.1:{self.port}"]\n'
+            "[metrics]\nlisten = []\n"
         )
         self._errors = directory / "stderr"
 
