@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 
 from bounced import events
+from bounced.core import verp
 from bounced.core.model import Action, Kind, Reading, Severity, Verdict
 from bounced.core.policy import Change, Outcome, Result, What
 from bounced.core.returnpath import Proof
@@ -47,6 +48,15 @@ class Arrival:
         """By which claims the report is judged, each once: what is proven, else what it says itself."""
         proofs = dict.fromkeys(claim for claim in self.claims if claim is not None)
         return tuple(proofs) or (None,)
+
+    @property
+    def verp(self) -> str | None:
+        """Whom the envelope says that the report is about: one that comes from a server, to one return path."""
+        return (
+            verp.recipient(self.recipients[0])
+            if not self.reverse_path and len(self.recipients) == 1
+            else None
+        )
 
 
 def is_for_people(local_part: str) -> bool:
@@ -104,7 +114,7 @@ class Intake:
 
     async def _read(self, arrival: Arrival, proof: Proof | None) -> Reading | None:
         try:
-            return await self._reader.read(arrival.content, proof)
+            return await self._reader.read(arrival.content, proof, arrival.verp)
         except ReaderFailed as error:
             events.internal_error(arrival.peer, error.__cause__ or error)
             return None

@@ -70,8 +70,12 @@ def read(
     *,
     max_recipients: int = 100,
     proof: Proof | None = None,
+    verp: str | None = None,
 ) -> Reading:
-    """Read one returned mail and judge its recipients: at most `max_recipients`, or the one that is proven."""
+    """Read one returned mail and judge its recipients: at most `max_recipients`, or the one that is proven.
+
+    `verp` is the address that the envelope says it is about: that of a failure which names nobody.
+    """
     mail = message.read(raw, knowledge.marks)
     found = _report(mail)
     if not found.recipients and _may_wrap(found, mail) and mail.inner is not None:
@@ -81,6 +85,8 @@ def read(
         wrapped = _report(inner)
         if wrapped.recipients:
             mail, found = inner, wrapped
+    if verp and proof is None and found.kind is Kind.BOUNCE and not found.recipients:
+        found = replace(found, recipients=(_unnamed(mail, verp),))
     found = _identified(found, mail)
     chosen, left_out = recipients.choose(found, max_recipients)
     if proof is not None:

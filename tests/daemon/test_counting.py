@@ -89,3 +89,26 @@ def test_each_recipient_of_a_report_has_its_own_fate(daemon):
     checked = daemon.command("check", "gone@example.org", "full@example.org", "fine@example.org")
     assert [line.split("\t")[1] for line in checked.stdout.splitlines()] == ["rest", "send", "send"]
     assert checked.returncode == 1
+
+
+def test_a_report_that_names_nobody_counts_for_whom_its_return_path_names(daemon):
+    nobody = (
+        b"From: MAILER-DAEMON@mx.example.org\r\nSubject: failure notice\r\nMessage-ID: <r@mx.example.org>\r\n\r\n"
+        b"Your message could not be delivered: user unknown.\r\n"
+    )
+    daemon.send(nobody)
+    daemon.wait_for("bounce.unrecognised")
+    daemon.send(nobody, to="bounces+jane=example.org@bounces.example.com")
+    assert_hard_for_six_months(daemon, JANE)
+
+
+def test_whom_the_return_path_names_is_not_believed_of_mail_from_a_sender(daemon):
+    nobody = (
+        b"From: MAILER-DAEMON@mx.example.org\r\nSubject: failure notice\r\n\r\n"
+        b"Your message could not be delivered: user unknown.\r\n"
+    )
+    with daemon.smtp() as client:
+        client.sendmail("a@b.example", ["bounces+jane=example.org@bounces.example.com"], nobody)
+    daemon.wait_for("bounce.unrecognised")
+    with daemon.store() as store:
+        assert store.exists(f"bounced:addr:{JANE}") == 0

@@ -1,0 +1,66 @@
+"""An unsigned return path names the recipient of a failure that names nobody, and of nothing else."""
+
+import pytest
+
+from bounced.core import verp
+from tests.core.reading import GROUP, MESSAGES, dsn, names, read
+
+NOBODY = (
+    "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n"
+    "Your message could not be delivered: the mailbox is full.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("envelope_recipient", "recipient"),
+    [
+        ("bounces+jane=example.org@bounces.example.com", "jane@example.org"),
+        ("Bounces+Jane.Doe=Example.ORG@bounces.example.com", "jane.doe@example.org"),
+        ("bounces+jane+tag=example.org@bounces.example.com", "jane+tag@example.org"),
+        ("news-return-42-jane=example.org@bounces.example.com", "jane@example.org"),
+        # These mean several addresses, or none.
+        ("bounces-anna-maria=example.org@bounces.example.com", None),
+        ("bounces+a=b=example.org@bounces.example.com", None),
+        ("bounces+jane=example@bounces.example.com", None),
+        ("SRS0+abcd=XY=example.org=jane@bounces.example.com", None),
+        ("srs0+jane=example.org@bounces.example.com", None),
+        ("prvs=1234567890=jane@bounces.example.com", None),
+        ("bounces+token@bounces.example.com", None),
+        ("bounces@bounces.example.com", None),
+        ("+jane=example.org@bounces.example.com", None),
+        ("", None),
+        ("a+" + "b" * 70_000 + "=example.org@bounces.example.com", None),
+    ],
+)
+def test_whom_an_envelope_recipient_means(envelope_recipient, recipient):
+    assert verp.recipient(envelope_recipient) == recipient
+
+
+def test_a_failure_that_names_nobody_is_about_the_one_of_its_return_path():
+    (verdict,) = read(NOBODY, verp="jane@example.org").verdicts
+    assert (verdict.recipient, verdict.category, verdict.severity) == (
+        "jane@example.org",
+        "full-mailbox",
+        "soft",
+    )
+
+
+def test_it_goes_before_a_guess_from_the_returned_header():
+    returned = (
+        "\n--- Below this line is a copy of the message.\n\nFrom: news@example.com\nTo: list@example.net\n"
+    )
+    assert names(read(NOBODY + returned, verp="jane@example.org")) == ["jane@example.org"]
+
+
+def test_whom_a_report_names_it_is_about():
+    assert names(read(dsn(GROUP), verp="other@example.net")) == ["jane@example.org"]
+
+
+@pytest.mark.parametrize("name", ["vacation", "complaint", "delayed", "delivered"])
+def test_what_is_no_failure_is_not_made_one(name):
+    assert read(MESSAGES[name], verp="other@example.net") == read(MESSAGES[name])
+
+
+def test_a_letter_is_not_made_a_failure():
+    letter = "From: Ann <ann@example.org>\nSubject: Hello\n\nHow are you?\n"
+    assert names(read(letter, verp="other@example.net")) == []
