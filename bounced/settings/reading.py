@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from bounced.core.model import Category
 from bounced.core.policy import Period
-from bounced.settings.schema import Settings
+from bounced.settings.schema import Durability, Settings, Tls
 from bounced.settings.values import Endpoint, Size, mask
 
 DEFAULT_FILE = Path("/etc/bounced/bounced.toml")
@@ -71,22 +71,52 @@ def load(file: Path | None = None, assignments: Sequence[str] = ()) -> Effective
 
 def _contradictions(settings: Settings) -> Iterator[str]:
     """Yield what no single setting shows."""
-    if not settings.return_path_domains:
-        listening = settings.smtp.listen + settings.smtp.lmtp
-        if exposed := [str(endpoint) for endpoint in listening if not endpoint.is_loopback]:
-            yield (
-                f"return_path_domains: expected the domains of your return paths, as smtp.listen or smtp.lmtp "
-                f"opens {', '.join(exposed)} to other machines; without any, mail for every domain would be taken"
-            )
+    yield from _of_what_listens(settings)
+    yield from _of_tls(settings)
+    yield from _of_redis(settings)
+    if settings.return_path_domains:
+        for one in settings.return_path.modes:
+            if one.domain not in settings.return_path_domains:
+                yield f"return_path.modes: {one.domain} is none of return_path_domains"
+    limits = settings.smtp.limits
+    if 0 < limits.message_memory < limits.message_size:
+        yield (
+            f"smtp.limits.message_memory: {limits.message_memory} is less than one message of"
+            f" smtp.limits.message_size, {limits.message_size}: a large one would never be taken"
+        )
+
+
+def _of_what_listens(settings: Settings) -> Iterator[str]:
+    incoming = settings.smtp.listen + settings.smtp.lmtp
+    exposed = [str(endpoint) for endpoint in incoming if not endpoint.is_loopback]
+    if exposed and not settings.return_path_domains:
+        yield (
+            f"return_path_domains: expected the domains of your return paths, as smtp.listen or smtp.lmtp "
+            f"opens {', '.join(exposed)} to other machines; without any, mail for every domain would be taken"
+        )
+    every = incoming + settings.metrics.listen
+    for endpoint in sorted({one for one in every if every.count(one) > 1}):
+        if endpoint.port or endpoint.is_unix:
+            yield f"smtp.listen, smtp.lmtp, metrics.listen: {endpoint} is named twice; each needs its own"
+
+
+def _of_tls(settings: Settings) -> Iterator[str]:
     tls = settings.smtp.tls
     if (tls.certificate is None) != (tls.key is None):
         yield "smtp.tls: expected both certificate and key, or neither"
     if tls.required and tls.certificate is None:
         yield "smtp.tls.required: expected smtp.tls.certificate and smtp.tls.key, without which there is no TLS"
-    if settings.return_path_domains:
-        for one in settings.return_path.modes:
-            if one.domain not in settings.return_path_domains:
-                yield f"return_path.modes: {one.domain} is none of return_path_domains"
+
+
+def _of_redis(settings: Settings) -> Iterator[str]:
+    redis = settings.redis
+    if redis.url == "embedded":
+        if redis.durability is Durability.WAIT_REPLICAS:
+            yield 'redis.durability: the embedded store has no replicas: expected "always" or "everysec"'
+    elif redis.tls != Tls() and not redis.url.startswith("rediss"):
+        yield "redis.tls: expected redis.url to begin with rediss, as nothing is encrypted without"
+    if (redis.tls.cert_file is None) != (redis.tls.key_file is None):
+        yield "redis.tls: expected both cert_file and key_file, or neither"
 
 
 def shown(effective: Effective) -> Iterator[tuple[str, str, str]]:
