@@ -104,7 +104,7 @@ class Client:
         """
         each = iter(addresses)
         while batch := list(islice(each, BATCH)):
-            with self._redis.pipeline() as pipeline:
+            with self._redis.pipeline(transaction=False) as pipeline:
                 for key in (key for address in batch for key in self._question.records(address)):
                     pipeline.hdel(key, "soft")
                 pipeline.execute()
@@ -156,7 +156,7 @@ class AsyncClient:
         """
         each = iter(addresses)
         while batch := list(islice(each, BATCH)):
-            async with self._redis.pipeline() as pipeline:
+            async with self._redis.pipeline(transaction=False) as pipeline:
                 for key in (key for address in batch for key in self._question.records(address)):
                     pipeline.hdel(key, "soft")
                 await pipeline.execute()
@@ -211,13 +211,16 @@ def _connect(url: str, servers: Any, cluster: Any, retry: Any) -> Any:  # noqa: 
     from bounced.settings.places import Kind, Place  # noqa: PLC0415 - for these only, as it takes its time
 
     place = Place.parse(url)
-    options |= {"username": place.username, "password": place.password, "ssl": place.tls}
-    options |= place.options or {}
+    options |= {"ssl": place.tls} | (place.options or {} if place.tls else {})
+    known = options | {"username": place.username, "password": place.password}
     if place.kind is Kind.CLUSTER:
         return cluster.RedisCluster(
-            startup_nodes=[cluster.ClusterNode(*address) for address in place.addresses], **options
+            startup_nodes=[cluster.ClusterNode(*address) for address in place.addresses], **known
         )
-    sentinels = servers.Sentinel([tuple(address) for address in place.addresses], **options)
+    # User and password are the servers'; Sentinels here are asked without.
+    sentinels = servers.Sentinel(
+        [tuple(address) for address in place.addresses], sentinel_kwargs=options, **known
+    )
     return sentinels.master_for(place.service, db=place.db, retry=retry)
 
 

@@ -89,19 +89,22 @@ def openssl(folder, *arguments) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
+def sign_certificates(folder: Path, name: str) -> None:
+    """Make a certificate authority, and certificates of it for a server of that name and for us."""
+    key = ("req", "-newkey", "rsa:2048", "-nodes")
+    authority = ("-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test CA", "-days", "2")
+    openssl(folder, *key, "-x509", *authority)
+    for file, subject in (("server", "/CN=server"), ("client", "/CN=bounced")):
+        openssl(folder, *key, "-keyout", f"{file}.key", "-out", f"{file}.csr", "-subj", subject)
+        (folder / "san").write_text(f"subjectAltName={name}")
+        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "san")
+        openssl(folder, "x509", "-req", "-in", f"{file}.csr", "-out", f"{file}.pem", *signed)
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """A certificate authority, and certificates of it for the server and for us."""
     folder = tmp_path_factory.mktemp("tls")
-    key = ("req", "-newkey", "rsa:2048", "-nodes")
-    openssl(
-        folder, *key, "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test CA", "-days", "2"
-    )
-    for name, subject in (("server", "/CN=localhost"), ("client", "/CN=bounced")):
-        openssl(folder, *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
-        (folder / "san").write_text("subjectAltName=DNS:localhost")
-        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "san")
-        openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signed)
+    sign_certificates(folder, "DNS:localhost")
     return folder
 
 

@@ -116,6 +116,7 @@ class Game:
         self.counts["events"] += 1
         before = self.model.get(change.address)
         expected = self.apply(change, daemon)
+        cuts = self.networks[daemon].cuts
         if loss is not None:
             self.networks[daemon].arm(*loss)
         try:
@@ -133,7 +134,21 @@ class Game:
             self.networks[daemon].disarm()
         assert outcome == expected
         assert self.stored(change.address) == self.model[change.address]
+        if self.networks[daemon].cuts > cuts:  # behind the last octet of the last reply
+            await self.lose_connection(daemon)
         return True
+
+    async def lose_connection(self, daemon) -> None:
+        """Ask until there is an answer: who is the next to use a connection that is gone hears of it."""
+        async with asyncio.timeout(5):
+            while True:
+                now = asyncio.get_running_loop().time()
+                try:
+                    await self.daemons[daemon].expect([("EXISTS", self.keys.events)], now + 1)
+                except StoreUnavailable:
+                    await back(self.daemons[daemon])
+                else:
+                    return
 
     async def crash(self, change, daemon) -> None:
         self.counts["events"] += 1
