@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from bounced.commands.moments import moment
 
@@ -26,6 +27,16 @@ def declare(command: Callable[[str, str, str], argparse.ArgumentParser]) -> Iter
     undo.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
     undo.add_argument("--yes", action="store_true", help="do it without asking")
     yield undo
+
+    report = command("report", "show what came back, as pictures", REPORT)
+    report.add_argument(
+        "--html", type=Path, metavar="FILE", help="write one page, instead of to the terminal"
+    )
+    report.add_argument("--since", type=moment, metavar="WHEN", help="24h, 30d, 2026-11-01; without it: 30d")
+    report.add_argument(
+        "--sent", nargs="+", metavar="N|FILE", help="how many messages were sent: shows rates, too"
+    )
+    yield report
 
 
 SHOW = """\
@@ -52,3 +63,15 @@ examples:
   bounced undo --since 2d --rule my-bad-rule
 
 Exit status: 0, 1 when some addresses were left alone, 64 nothing to choose by, 69 the store does not answer."""
+
+REPORT = """\
+Bounces by category over time, by provider and domain, remote servers, what they said, soft rows, when suppressions
+end. Up to two days are shown hour by hour. What is shown are counts; rates need the number of messages sent: one
+number, or files with lines such as 2026-11-22,120000 or 2026-11-22,example.org,1200. The page needs no network.
+
+examples:
+  bounced report --since 24h
+  bounced report --since 30d --html report.html
+  bounced report --sent sent.csv --html report.html
+
+Exit status: 0, 64 --sent is not understood, 66 no such file, 69 the store does not answer."""

@@ -46,6 +46,11 @@ class Event:
         """Whether the address was to be left alone after this and not before."""
         return self.hard_until is not None and self.hard_until_before is None
 
+    @property
+    def released(self) -> bool:
+        """Whether the address was to be left alone before this and not after."""
+        return self.hard_until is None and self.hard_until_before is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

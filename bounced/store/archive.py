@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from datetime import date, timedelta
+from datetime import date
 from typing import NamedTuple
 
 from bounced.core.history import Event
@@ -76,17 +76,15 @@ class Archive:
         )
         return read_entry(*entries[0]).recorded if entries else None
 
-    async def counts(self, first: date, last: date) -> dict[date, dict[str, int]]:
-        """Return the counts of each day, the last included; a day without any is left out."""
-        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-        replies = await self._server.expect(
-            [("HGETALL", self._keys.stats_of(day)) for day in days], _deadline()
-        )
-        return {
-            day: {name.decode("utf-8", "replace"): int(number) for name, number in fields.items()}
-            for day, fields in zip(days, replies, strict=True)
-            if fields
-        }
+    async def counts(self, day: date) -> AsyncIterator[dict[str, int]]:
+        """Yield the counts of a day, some at a time."""
+        key, cursor = self._keys.stats_of(day), 0
+        while True:
+            [reply] = await self._server.expect([("HSCAN", key, cursor, "COUNT", PAGE)], _deadline())
+            cursor, fields = int(reply[0]), reply[1]
+            yield {name.decode("utf-8", "replace"): int(number) for name, number in fields.items()}
+            if cursor == 0:
+                return
 
     async def standing(self) -> AsyncIterator[list[tuple[int, int | None]]]:
         """Yield for every record how many soft bounces it has in a row, and its hard_until. Some may come twice."""
