@@ -211,7 +211,7 @@ def _connect(url: str, servers: Any, cluster: Any, retry: Any) -> Any:  # noqa: 
     from bounced.settings.places import Kind, Place  # noqa: PLC0415 - for these only, as it takes its time
 
     place = Place.parse(url)
-    options |= {"ssl": place.tls} | (place.options or {} if place.tls else {})
+    options |= {"ssl": place.tls, **(place.options or {} if place.tls else {})}
     known = options | {"username": place.username, "password": place.password}
     if place.kind is Kind.CLUSTER:
         return cluster.RedisCluster(

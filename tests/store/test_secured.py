@@ -20,6 +20,7 @@ from tests.store.test_store import hard
 pytestmark = pytest.mark.skipif(
     REDIS is None, reason="the Valkey of the wheel speaks no TLS, and there is no redis-server"
 )
+SERVER = REDIS or ""
 ADDRESSES = [f"user{n}@example.org" for n in range(30)]  # on all primaries of a cluster
 
 
@@ -84,6 +85,7 @@ async def use(url: str, settings: Settings, fail_over) -> None:
     assert None not in await store.check(ADDRESSES)
     await store.close()
 
+    assert settings.password_file is not None
     settings.password_file.write_text("wrong-secret")
     refused = await Store.open(url, "bounced", Policy(), Path("unused"), settings=settings)
     said = await cause(refused)
@@ -93,7 +95,7 @@ async def use(url: str, settings: Settings, fail_over) -> None:
 
 
 def test_a_cluster(files, settings, tmp_path):
-    cluster = Cluster(REDIS, tmp_path, tls=files)
+    cluster = Cluster(SERVER, tmp_path, tls=files)
     for node in cluster.nodes:
         with_users(node)
 
@@ -107,7 +109,7 @@ def test_a_cluster(files, settings, tmp_path):
 
 
 def test_sentinels(files, settings, tmp_path):
-    trio = SentinelTrio(REDIS, tmp_path, tls=files)
+    trio = SentinelTrio(SERVER, tmp_path, tls=files)
     for server in trio.servers:
         with_users(server)
     left = trio.primary()
@@ -125,7 +127,7 @@ def test_sentinels(files, settings, tmp_path):
 
 def test_a_sentinel_that_asks_for_the_password_too(tmp_path):
     (tmp_path / "server").mkdir()
-    server = RedisServer(REDIS, tmp_path / "server")
+    server = RedisServer(SERVER, tmp_path / "server")
     port, file = free_port(), tmp_path / "sentinel.conf"
     file.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\nlogfile {tmp_path}/log\nrequirepass both-secret\n"
@@ -133,7 +135,7 @@ def test_a_sentinel_that_asks_for_the_password_too(tmp_path):
     )
     with server.client() as client:
         client.config_set("requirepass", "both-secret")
-    sentinel = subprocess.Popen([REDIS, str(file), "--sentinel"], stdout=subprocess.DEVNULL)
+    sentinel = subprocess.Popen([SERVER, str(file), "--sentinel"], stdout=subprocess.DEVNULL)
 
     async def scenario() -> None:
         url = f"redis+sentinel://:both-secret@127.0.0.1:{port}/bounces"
