@@ -35,8 +35,8 @@ _DOTTED_WORDS = re.compile(
     r"(?:resolver|storedrv|smtpsend|smtp|routing|queue|agent|transport|approval|deliver)\.|[\w.]+exception$",
     re.IGNORECASE,
 )
-# Three digits and more among nine characters and more, or a long number.
-_ID = re.compile(r"(?=(?:[a-z_.-]*\d){3})[\w.-]{9,}|\d{5,}", re.IGNORECASE)
+# Three digits and more among nine characters and more, or a long number; Sophos has codes of that form.
+_ID = re.compile(r"(?!xgemail)(?=(?:[a-z_.-]*\d){3})[\w.-]{9,}|\d{5,}", re.IGNORECASE)
 _CAMEL = re.compile(r"[A-Z](?<=[a-z].)")
 _HYPHENS = str.maketrans("_-", "  ")
 
