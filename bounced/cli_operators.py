@@ -38,6 +38,10 @@ def declare(command: Callable[[str, str, str], argparse.ArgumentParser]) -> Iter
     )
     yield report
 
+    doctor = command("doctor", "look at all that it takes to run, and say what to do", DOCTOR)
+    doctor.add_argument("--json", action="store_true", help="one JSON object a finding")
+    yield doctor
+
 
 SHOW = """\
 The record, and from the event stream what has happened to the address: when, which report, which rule, which words.
@@ -75,3 +79,17 @@ examples:
   bounced report --sent sent.csv --html report.html
 
 Exit status: 0, 64 --sent is not understood, 66 no such file, 69 the store does not answer."""
+
+DOCTOR = """\
+Looks at DNS (where the bounces of return_path_domains go), the port and who holds it, the certificate, the keys of
+return paths, the store and its settings, the clocks, the disk and your rules. Run it as root on the machine of the
+daemon, while that runs. Nothing is changed, and no embedded store is started.
+
+examples:
+  $ bounced doctor
+  ok       dns    bounces.example.com is taken by mx.example.com, 192.0.2.1
+  error    port   nobody listens on 0.0.0.0:25
+                  → systemctl start bounced; its log says why it ended
+  bounced doctor --json | jq 'select(.state != "ok")'
+
+Exit status: 0, with warnings too; 1 when something does not work, 78 when the settings are wrong."""

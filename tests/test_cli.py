@@ -21,7 +21,6 @@ COMMANDS = [
     "review",
     "rules",
     "check",
-    "show",
     "release",
     "delivered",
     "suppress",
@@ -31,6 +30,10 @@ COMMANDS = [
     "serve-map",
     "snippets",
     "return-path",
+    "show",
+    "undo",
+    "report",
+    "doctor",
 ]
 NOBODY = "--set=redis.url=redis://127.0.0.1:1/0"
 

@@ -252,6 +252,20 @@ def has_data(state_dir: Path) -> bool:
         return True  # whoever opens it will hear why not
 
 
+def is_running(state_dir: Path) -> bool:
+    """Whether a server works on the data in `state_dir`, or they cannot be looked at."""
+    try:
+        lock = os.open(state_dir / "valkey/server.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True  # whoever opens it will hear why not
+    try:
+        return not _locked(lock, fcntl.LOCK_SH)
+    finally:
+        os.close(lock)
+
+
 def _private_directory(state_dir: Path) -> Path:
     data = state_dir.resolve() / "valkey"
     data.mkdir(parents=True, exist_ok=True)

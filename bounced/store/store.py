@@ -92,7 +92,7 @@ class Store:
     async def _check(self, warn: Callable[[str], None]) -> None:
         while True:
             try:
-                problems = await self._server.problems(_deadline())
+                problems = await self.problems()
             except StoreUnavailable:
                 if self._embedded is not None:
                     return  # its configuration is ours
@@ -101,6 +101,14 @@ class Store:
                 for problem in problems:
                     warn(problem)
                 return
+
+    async def problems(self) -> list[str]:
+        """Return a line for each thing that is wrong with the servers' configuration, and what to do."""
+        return await self._server.problems(_deadline())
+
+    async def clock(self) -> int:
+        """Return what time it is to the store, Unix seconds."""
+        return await self._server.now(self._keys.hard(""), _deadline())
 
     async def ping(self) -> None:
         """Return when the store answers."""
