@@ -1,9 +1,13 @@
 """One connection's life: its octets, its transport, the way into TLS, its deadlines and its end.
 
-A subclass of aiosmtpd's SMTP, of which it keeps opening, ending, the timer and the task that serves. Its command
-loop, its commands and its constructor are replaced (here and in session.py): they reflect over the class for
-every connection, keep a line without end in memory, echo what they were sent, and answer a fault of ours with
-500, which loses the report. Its STARTTLS swaps private attributes of asyncio; ours is loop.start_tls.
+A subclass of aiosmtpd's SMTP, of which it keeps what asyncio is told that it is, and the timer. Its constructor, its
+stream and task for each connection, its command loop and its commands are replaced (here and in session.py): they
+reflect over the class for every connection, keep a line without end in memory, echo what they were sent, and answer
+a fault of ours with 500, which loses the report. Its STARTTLS swaps private attributes of asyncio; ours is
+loop.start_tls.
+
+Octets are obeyed as they come, without a task of their own: whatever must be waited for is waited for by somebody
+else, who calls `resume`.
 """
 
 import asyncio
@@ -12,14 +16,15 @@ from typing import TYPE_CHECKING, cast
 
 from aiosmtpd.smtp import SMTP
 
-from bounced.listener.data import Reader
 from bounced.listener.limits import SHUTTING_DOWN, Address
 
 if TYPE_CHECKING:
     from bounced.listener.server import Listener
 
-# How much of one message is taken at a time.
-PIECE = 64 * 1024
+# What a peer may send ahead before its next octets stay in the kernel; no line is longer.
+AHEAD = 64 * 1024
+# A peer that sends ahead gets so many replies before the others have their turn.
+TURN = 50
 # How often a connection looks at its deadlines, in seconds.
 TICK = 1.0
 # What a peer has left to read after we have closed, in seconds; then the connection is cut.
@@ -31,119 +36,182 @@ HANDSHAKE = 20.0
 
 
 class Connection(SMTP):
-    """One connection to a Listener. A subclass serves it, in `_handle_client`."""
+    """One connection to a Listener. A subclass serves it: `_begin` once, and `_take` whenever octets have come."""
+
+    transport: asyncio.Transport
+    peer: Address
+    _timeout_duration = TICK
+    _timeout_handle: asyncio.TimerHandle | None = None
+    _is_open = False
+    _is_tls = False
+    _waits = False  # it is we who are at work: nothing is obeyed before, and the peer cannot be late
+    _is_full = False  # the peer does not read what we answer
+    _holds_back = False  # what the peer sends stays in the kernel
+    _is_over = False  # the peer sends no more
+    _leaving = False  # it ends after the reply that is being made
+    _farewell = ""  # the last reply
+    _receiving = False  # between 354 and the reply to the final dot
+    _window = 0.0  # since when the octets of a message are held against the rate; 0: not receiving
+    _octets = _octets_before = 0  # heard in all, and before this window
+    _cut_at = 0.0  # when to cut what we have closed
+    _came = b""  # what has come; obeyed up to `_obeyed`
+    _obeyed = 0
 
     def __init__(self, listener: "Listener") -> None:
-        # Not SMTP.__init__, which takes longer than everything else that a short session does. What follows
-        # is what the inherited methods of 1.4.6 need; tests/listener holds this list against them.
-        loop = asyncio.get_running_loop()
-        reader = Reader(limit=PIECE, loop=loop)
-        asyncio.StreamReaderProtocol.__init__(self, reader, self._cb_client_connected, loop=loop)
-        self.loop = loop
-        self.transport: asyncio.Transport | None = None
-        self.session = None
-        self.envelope = None
-        self.tls_context = None
-        self._tls_protocol = None
-        self._original_transport = None
-        self._handle_hooks = {}
-        self._handler_coroutine: asyncio.Task[None] | None = None
-        self._timeout_handle = None
-        self._timeout_duration = TICK
-        self.peer = Address.of(None)
-        self._incoming = reader
+        # Not SMTP.__init__, which takes longer than everything else that a short session does.
+        self.loop = asyncio.get_running_loop()
         self._listener = listener
-        self._is_tls = False
-        self._in_clear: asyncio.StreamWriter | None = None  # what TLS writes through
-        self._leaving = False  # it ends after the reply that is being made
-        self._receiving = False  # between 354 and the reply to the final dot
-        self._opened = self._command_at = loop.time()  # since when the peer owes us a command
-        self._window = 0.0  # since when the octets of a message are held against the rate; 0: not receiving
-        self._octets = self._octets_before = 0  # heard in all, and before this window
-        self._is_ours = False  # it is we who are at work: the peer cannot be late
-        self._cut_at = 0.0  # when to cut what we have closed
+        self._replies: list[bytes] = []
+        self._opened = self._command_at = self.loop.time()  # since when the peer owes us a command
+
+    def _begin(self) -> None:
+        """Say the first words, if they are ours to say."""
+        raise NotImplementedError
+
+    def _take(self) -> bool:
+        """Obey the next command, or what else is to come; say whether it had come whole."""
+        raise NotImplementedError
+
+    # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin: asyncio calls this."""
-        super().connection_made(transport)
+        """Begin."""
+        self.transport = cast("asyncio.Transport", transport)
         self.peer = Address.of(transport.get_extra_info("peername"))
+        self._is_open = True
         self._listener.sessions.add(self)
+        self._reset_timeout()
+        self._begin()
+        self._flush()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """End, from whichever side: asyncio calls this."""
-        self._listener.sessions.discard(self)
-        self._listener.gate.leave(self)
-        super().connection_lost(error)
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - what it was changes nothing
+        """End, from whichever side."""
+        if self._is_open:
+            self._is_open = False
+            cast("asyncio.TimerHandle", self._timeout_handle).cancel()
+            self._listener.left(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came: asyncio calls this."""
+        """Take what came."""
         self._octets += len(data)
-        super().data_received(data)
+        left = self._came[self._obeyed :]
+        self._came = left + data if left else data
+        self._obeyed = 0
+        self._advance()
 
-    def eof_received(self) -> bool | None:
-        """Let a peer that has closed its half still read our reply; aiosmtpd would cancel the commit here."""
-        asyncio.StreamReaderProtocol.eof_received(self)
+    def eof_received(self) -> bool:
+        """Let a peer that has closed its half still read our reply."""
+        self._is_over = True
+        self._advance()
         return not self._is_tls  # TLS has no half
 
-    async def handle_exception(self, error: Exception) -> str:
-        """Never called: the commands are ours."""
-        raise error
+    def pause_writing(self) -> None:
+        """Obey no more until the peer has read what was answered."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._is_full = False
+        self._advance()
+
+    # What has come
+
+    def _advance(self) -> None:
+        """Obey what has come whole, up to what must be waited for."""
+        turns = TURN
+        while not (self._waits or self._is_full or self._cut_at):
+            if self._leaving and not self._receiving:
+                self.close()
+            elif not self._take():
+                break
+            elif not (turns := turns - 1) and not self._waits:
+                self._waits = True
+                self.loop.call_soon(self.resume)
+        if turns < TURN:
+            self._command_at = self.loop.time()
+        self._flush()
+        if self._cut_at or not self._is_open:
+            return
+        is_stuck = self._waits or self._is_full
+        if self._is_over and not is_stuck:
+            self.close()  # what it had not finished it will send again
+        elif self._holds_back is not (is_stuck and len(self._came) - self._obeyed > AHEAD):
+            self._holds_back = not self._holds_back
+            if self._holds_back:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    def resume(self) -> None:
+        """Go on with what has come: what was waited for is done."""
+        self._waits = False
+        if self._is_open:
+            self._command_at = self.loop.time()
+            self._advance()
+
+    # What goes out
+
+    def _send(self, reply: str) -> None:
+        """Have a reply go out with the others to what came together, RFC 2920 section 3.2."""
+        self._replies.append(reply.encode("ascii") + b"\r\n")
+
+    def _flush(self) -> None:
+        if self._replies:
+            self.transport.write(b"".join(self._replies))
+            self._replies.clear()
 
     def leave(self) -> None:
         """End as soon as nothing is lost by it: now, or after the message that is coming in."""
         self._leaving = True
-        if not self._receiving and self.transport is not None and not self._cut_at:
-            self._writer.write(SHUTTING_DOWN.encode() + b"\r\n")
+        self._farewell = SHUTTING_DOWN
+        if not self._receiving:
             self.close()
 
     def close(self) -> None:
         """End as soon as the peer has read what was written, in LINGER seconds at the latest."""
         if not self._cut_at:
+            if self._farewell:
+                self._send(self._farewell)
+            self._flush()
             self._cut_at = self.loop.time() + LINGER
-            self._writer.close()
+            self.transport.close()
 
     def abort(self) -> None:
         """End now; what has not got its reply comes again."""
-        if self.transport is not None:
-            self.transport.abort()
+        self.transport.abort()
 
-    @property
-    def task(self) -> asyncio.Task[None] | None:
-        """What serves this connection, once it is open."""
-        return self._handler_coroutine
+    # TLS
 
-    async def upgrade(self, context: ssl.SSLContext, go_ahead: bytes) -> None:
-        """Go on over TLS. Raises OSError when there is no handshake within HANDSHAKE seconds.
+    def _start_tls(self, context: ssl.SSLContext, go_ahead: str) -> None:
+        """Tell the peer to go ahead, and go on over TLS when it has.
 
         What the peer sent in clear behind its STARTTLS is forgotten: RFC 3207 section 4.2, CVE-2011-0411.
         Nothing can slip in later: the transport does not read again before TLS reads from it.
         """
-        in_clear = cast("asyncio.Transport", self.transport)
-        in_clear.pause_reading()
-        self._incoming.forget()
-        self._writer.write(go_ahead)
-        self._is_ours = True  # the handshake has a time limit of its own
+        self.transport.pause_reading()
+        self._came, self._obeyed = b"", 0
+        self._send(go_ahead)
+        self._flush()
+        self._waits = True  # the handshake has a time limit of its own
+        self._handshake = self.loop.create_task(self._shake_hands(context))
+
+    async def _shake_hands(self, context: ssl.SSLContext) -> None:
         try:
-            # Not StreamWriter.start_tls, which breaks when there is no transport left after the handshake.
             transport = await self.loop.start_tls(
-                in_clear, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE
+                self.transport, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE
             )
-        finally:
-            self._is_ours = False
-        if transport is None:
-            raise ConnectionResetError("the peer left during the handshake")
-        self.transport = transport
-        self._incoming.move_to(transport)
-        # The writer before is kept: from Python 3.13 on it would close its transport as nobody knows it any more.
-        self._in_clear = self._writer
-        self._writer = asyncio.StreamWriter(transport, self, self._incoming, self.loop)
-        self._is_tls = True
+            if transport is None:
+                raise ConnectionResetError("the peer left")
+        except OSError as error:
+            self._listener.refused(self.peer, f"TLS handshake: {getattr(error, 'reason', None) or error}")
+            self.abort()
+            self.connection_lost(error)  # TLS tells us of no end before there was a handshake
+        else:
+            self.transport = transport
+            self._is_tls = True
+            self.resume()
 
     # Deadlines
-
-    def _expect_command(self) -> None:
-        self._command_at = self.loop.time()
-        self._window = 0.0
 
     def _expect_message(self) -> None:
         self._window = self.loop.time()
@@ -155,16 +223,17 @@ class Connection(SMTP):
         if self._cut_at:
             if now >= self._cut_at:
                 self.abort()
-        elif not self._is_ours and (reason := self._overdue(now)):
+        elif not self._waits and (reason := self._overdue(now)):
             self._listener.refused(self.peer, reason)
-            if self._writer.transport.get_write_buffer_size():
+            if self.transport.get_write_buffer_size():
                 self.abort()  # it does not read what we answer
             else:
-                self._writer.write(reason.encode("ascii") + b"\r\n")
+                self._send(reason)
                 self.close()
         self._reset_timeout()
 
     def _overdue(self, now: float) -> str:
+        """Return the reply to a peer that has let a deadline pass; "": it has not."""
         limits = self._listener.terms.limits
         if limits.session and now - self._opened > limits.session:
             return "421 4.4.2 This session has lasted long enough"

@@ -1,11 +1,9 @@
 """What follows 354: the message, up to the exact CRLF.CRLF and not one octet further.
 
-RFC 5321 sections 4.1.1.4 and 4.5.2. The data is taken in large pieces and searched as one buffer: no work
-per line, and never more in memory than the size limit and a piece. What the peer sends after the final dot
-stays in the reader.
+RFC 5321 sections 4.1.1.4 and 4.5.2. What comes is searched piece by piece, whatever its lines: no work per line, and
+never more in memory than the size limit and a piece.
 """
 
-import asyncio
 from collections.abc import Callable
 
 END_OF_DATA = b"\r\n.\r\n"
@@ -23,55 +21,54 @@ class DataError(Exception):
         self.fatal = fatal
 
 
-class Reader(asyncio.StreamReader):
-    """A stream into which what was read too far can be put back."""
+class Data:
+    """One message on its way in. `rest` is what came behind its end."""
 
-    _buffer: bytearray  # asyncio's own, which its stubs do not name
+    rest = b""
 
-    def unread(self, data: bytes) -> None:
-        """Let the next read start with `data`."""
-        self._buffer[:0] = data
+    def __init__(self, limit: int, hold: Callable[[int], bool]) -> None:
+        """Take `limit` octets at most, 0 for no limit; `hold` is asked before so many more are kept."""
+        self._limit = limit
+        self._hold = hold
+        self._kept = bytearray()
+        self._size = -len(END_OF_DATA)  # of the message as it came, its dots included
+        # The CRLF of the DATA command is the first half of the end of an empty message (section 4.1.1.4): with it
+        # put in front, the end always looks the same. It may come in pieces too: what may be its start waits here.
+        self._tail = b"\r\n"
 
-    def forget(self) -> None:
-        """Throw away what has come and has not been read."""
-        self._buffer.clear()
+    def take(self, octets: bytes) -> bytes | None:
+        """Return the message, without its dots for transparency, as soon as it is whole; None: it is not.
 
-    def move_to(self, transport: asyncio.Transport) -> None:
-        """Hold back this transport when too much comes. asyncio's start_tls leaves that to the one before."""
-        self._transport = transport
+        It ends in CRLF unless it is empty. Raises DataError for a message over the limit, one that may not be kept,
+        or one with line ends that another server could read another way.
+        """
+        octets = self._tail + octets
+        end = octets.find(END_OF_DATA)
+        if end < 0:
+            cut = max(len(octets) - len(END_OF_DATA) + 1, 0)
+            self._tail = octets[cut:]
+            self._count(cut, ended=False)
+            self._kept += octets[:cut]
+            return None
+        end += len(END_OF_DATA)
+        self.rest = octets[end:]
+        self._count(end, ended=True)
+        if not self._kept:  # it came in one piece, as most do
+            return _without_dots(octets[:end])
+        self._kept += octets[:end]
+        return _without_dots(bytes(self._kept))
 
-
-async def read_data(reader: Reader, limit: int, hold: Callable[[int], bool]) -> bytes:
-    """Read one message, without its dots for transparency; it ends in CRLF unless it is empty.
-
-    `limit` is in octets, 0 for none; `hold` is asked before so many octets more are kept. Raises DataError
-    for a message over the limit, one that may not be kept, or one with line ends that another server could
-    read another way, and asyncio.IncompleteReadError when the peer hangs up before the end.
-    """
-    # The CRLF of the DATA command is the first half of the end of an empty message (section 4.1.1.4): with it
-    # put back, the end always looks the same.
-    reader.unread(b"\r\n")
-    pieces: list[bytes] = []
-    size = -len(END_OF_DATA)
-    while True:
-        try:
-            piece = await reader.readuntil(END_OF_DATA)
-            ended = True
-        except asyncio.LimitOverrunError as overrun:
-            piece = await reader.readexactly(overrun.consumed)
-            ended = False
-        size += len(piece)
-        if limit and size > limit:
-            pieces.clear()
-            if ended or size > limit + GRACE:
+    def _count(self, octets: int, *, ended: bool) -> None:
+        self._size += octets
+        if 0 < self._limit < self._size:
+            self._kept.clear()
+            if ended or self._size > self._limit + GRACE:
                 raise DataError("552 5.3.4 Message is larger than we take", fatal=not ended)
-        elif hold(len(piece)):
-            pieces.append(piece)
-        else:
+        elif not self._hold(octets):
             raise DataError(NO_ROOM, fatal=not ended)
-        if ended:
-            break
-    data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _without_dots(data: bytes) -> bytes:
     if is_ambiguous(data):
         raise DataError("554 5.6.0 Lines of a message end in CRLF", fatal=True)
     # Each piece of this slice is a line's start: the CRLF in front, and none of the final dot.

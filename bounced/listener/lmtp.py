@@ -14,10 +14,9 @@ class LmtpSession(Session):
 
     protocol = "LMTP"
 
-    async def _answer(self, reply: str, addressed: int) -> None:
+    def _replies_to_data(self) -> int:
         """RFC 2033 section 4.2."""
-        for _ in range(addressed):
-            await self.reply(reply)
+        return len(self._recipients)
 
     COMMANDS: ClassVar[dict[str, Command]] = {
         name: command for name, command in Session.COMMANDS.items() if name not in ("EHLO", "HELO")

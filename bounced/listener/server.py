@@ -1,6 +1,7 @@
 """The listening sockets, what every session shares, and an end that loses nothing."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import sys
@@ -38,6 +39,7 @@ class Listener:
         self._accept = accept
         self._commits: set[asyncio.Task[str]] = set()
         self._draining = False
+        self._ended = asyncio.Event()  # all of them, while draining
         self._servers: list[asyncio.Server] = []
 
     async def listen(self, on: Listening) -> None:
@@ -69,6 +71,12 @@ class Listener:
         now = asyncio.get_running_loop().time()
         return self.gate.enter(session, session.peer, self.terms.limits, now)
 
+    def left(self, session: Connection) -> None:
+        """Forget a connection that has ended."""
+        self.sessions.discard(session)
+        self.gate.leave(session)
+        self._note_end()
+
     def refused(self, peer: Address, reply: str) -> None:
         """Note what a peer was refused."""
         events.smtp_refused(str(peer), reply.partition("\r\n")[0], peer.network)
@@ -87,16 +95,14 @@ class Listener:
         return self.memory.take(octets, self.terms.limits.message_memory)
 
     def commit(self, arrival: Arrival, held: int) -> "asyncio.Task[str]":
-        """Have the message accepted, whose `held` octets are given back then; the result is the reply.
-
-        Whoever waits for it must shield it: it is finished even if the session is cancelled.
-        """
+        """Have the message accepted, whose `held` octets are given back then; the result is the reply."""
         task = asyncio.create_task(self._accept(arrival))
         self._commits.add(task)
 
         def done(task: "asyncio.Task[str]") -> None:
             self._commits.discard(task)
             self.memory.give(held)
+            self._note_end()
 
         task.add_done_callback(done)
         return task
@@ -108,12 +114,13 @@ class Listener:
             server.close()
         for session in tuple(self.sessions):
             session.leave()
-        deadline = asyncio.get_running_loop().time() + patience
-        while (busy := self._busy()) and (left := deadline - asyncio.get_running_loop().time()) > 0:
-            await asyncio.wait(busy, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        self._note_end()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._ended.wait()
         for session in tuple(self.sessions):
             session.abort()
 
-    def _busy(self) -> set[asyncio.Task[str] | asyncio.Task[None]]:
-        serving = {session.task for session in self.sessions if session.task is not None}
-        return self._commits | {task for task in serving if not task.done()}
+    def _note_end(self) -> None:
+        if self._draining and not self.sessions and not self._commits:
+            self._ended.set()
