@@ -24,6 +24,7 @@ match from any for any action mail
 
 class OpenSMTPD(UnpackedServer):
     name = "opensmtpd"
+    relay = "smtp"  # what it speaks to the return paths
     # Its last report on what has expired says "Action: delayed" like its first, so nothing is counted.
     differs: ClassVar = {
         name: {"severity": Severity.NONE, "actions": frozenset({"delayed"})}
@@ -36,7 +37,7 @@ class OpenSMTPD(UnpackedServer):
         super().configure()
         routes = list(self.surroundings.routes.items())
         actions = [
-            f'action "to {domain}" relay host "smtp://{host}:{port}" helo {HOSTNAME}'
+            f'action "to {domain}" relay host "{self.relay}://{host}:{port}" helo {HOSTNAME}'
             for domain, (host, port) in routes
         ]
         matches = [f'match from any for domain "{domain}" action "to {domain}"' for domain, _ in routes]

@@ -1,6 +1,9 @@
-"""Real mail servers deliver to us over STARTTLS, and over LMTP where they can; what they send counts."""
+"""Real mail servers and clients deliver to us over STARTTLS and over LMTP; what they send counts."""
 
+import os
+import shutil
 import smtplib
+import subprocess
 from pathlib import Path
 from typing import ClassVar
 
@@ -49,6 +52,10 @@ class LmtpExim(Exim):
         self.write(file, config.replace(transport, lmtp))
 
 
+class LmtpOpenSMTPD(OpenSMTPD):
+    relay = "lmtp"
+
+
 def deliver(kind: type[MailServer], port: int, daemon: Daemon) -> None:
     """Have a server pass a report on, and wait until it is recorded."""
     with (
@@ -64,9 +71,14 @@ def deliver(kind: type[MailServer], port: int, daemon: Daemon) -> None:
                 pytest.fail(server.log_text())
 
 
+def lmtp_port(daemon: Daemon) -> int:
+    [listening] = [entry for entry in daemon.log if entry.get("protocol") == "lmtp"]
+    return int(listening["address"].rpartition(":")[2])
+
+
 class Delivery:
     tls: ClassVar[type[MailServer]]
-    lmtp: ClassVar[type[MailServer] | None] = None
+    lmtp: ClassVar[type[MailServer]]
 
     def test_over_starttls(self, tmp_path: Path):
         certificate, key = certificates.make(tmp_path)
@@ -75,11 +87,8 @@ class Delivery:
             deliver(self.tls, daemon.port, daemon)
 
     def test_over_lmtp(self, tmp_path: Path):
-        if self.lmtp is None:
-            pytest.skip("it speaks LMTP to users of its machine only")
         with Daemon(tmp_path, f"return_path_domains={DOMAIN}", "smtp.lmtp=127.0.0.1:0") as daemon:
-            [listening] = [entry for entry in daemon.log if entry.get("protocol") == "lmtp"]
-            deliver(self.lmtp, int(listening["address"].rpartition(":")[2]), daemon)
+            deliver(self.lmtp, lmtp_port(daemon), daemon)
 
 
 @pytest.mark.mta("postfix")
@@ -94,4 +103,67 @@ class TestExim(Delivery):
 
 @pytest.mark.mta("opensmtpd")
 class TestOpenSMTPD(Delivery):
-    tls = OpenSMTPD
+    tls, lmtp = OpenSMTPD, LmtpOpenSMTPD
+
+
+def client(name: str) -> str:
+    """The path of a program that the tests want, but for which nobody has to have it."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None and os.environ.get("BOUNCED_REQUIRE_MTA"):
+        pytest.fail(f"BOUNCED_REQUIRE_MTA is set, and {name} is not installed")
+    return found or pytest.skip(f"{name} is not installed")
+
+
+def test_swaks_over_starttls_and_lmtp(tmp_path: Path):
+    certificate, key = certificates.make(tmp_path)
+    report = tmp_path / "report.eml"
+    report.write_bytes(reports.soft(JANE, "letter"))
+    command = [
+        client("swaks"),
+        "--from",
+        "<>",
+        "--to",
+        f"bounces@{DOMAIN}",
+        "--data",
+        f"@{report}",
+        "--server",
+    ]
+    tls = (f"smtp.tls.certificate={certificate}", f"smtp.tls.key={key}")
+    with Daemon(tmp_path, f"return_path_domains={DOMAIN}", "smtp.lmtp=127.0.0.1:0", *tls) as daemon:
+        for words in (
+            [f"127.0.0.1:{daemon.port}", "--tls", "--protocol", "ESMTP"],
+            [f"127.0.0.1:{lmtp_port(daemon)}", "--protocol", "LMTP"],
+            [f"127.0.0.1:{lmtp_port(daemon)}", "--tls", "--protocol", "LMTP"],
+        ):
+            done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "250 2.0.0 Noted" in done.stdout
+        with daemon.store() as store:  # the same report each time
+            assert store.hget(f"bounced:addr:{JANE}", "soft") == "1"
+
+
+@pytest.mark.parametrize("lmtp", [False, True])
+def test_smtp_source_of_postfix(tmp_path: Path, lmtp):
+    report = tmp_path / "report.eml"
+    report.write_bytes(reports.soft(JANE, "letter").replace(b"\r\n", b"\n"))
+    command = [
+        client("smtp-source"),
+        "-s",
+        "20",
+        "-m",
+        "500",
+        "-f",
+        "",
+        "-t",
+        f"bounces@{DOMAIN}",
+        "-F",
+        str(report),
+    ]
+    with Daemon(tmp_path, f"return_path_domains={DOMAIN}", "smtp.lmtp=127.0.0.1:0") as daemon:
+        where = ["-L", f"127.0.0.1:{lmtp_port(daemon)}"] if lmtp else [f"127.0.0.1:{daemon.port}"]
+        done = subprocess.run([*command, *where], capture_output=True, timeout=100, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+        told = [entry["event"] for entry in daemon.log_so_far() if entry.get("recipient") == JANE]
+        with daemon.store() as store:
+            assert store.hget(f"bounced:addr:{JANE}", "soft") == "1"
+    assert sorted(told) == ["bounce.duplicate"] * 499 + ["bounce.recorded"]
