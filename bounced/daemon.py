@@ -22,6 +22,7 @@ from bounced import __version__, events, knowledge, sockets
 from bounced.core.ruleset import RulesError
 from bounced.greeting import greet
 from bounced.intake import Intake
+from bounced.keeping import Keeping
 from bounced.listener import Listener
 from bounced.process import CannotStart, stop_on_signal
 from bounced.quarantine import Quarantine
@@ -107,7 +108,9 @@ async def _serving(
     async with _opened_store(settings) as store:
         kept = settings.quarantine
         quarantine = Quarantine(settings.state_dir, messages=kept.messages, size=kept.size)
-        intake = Intake(reader, store, quarantine)
+        keep = settings.keep
+        keeping = Keeping(settings.state_dir, days=keep.days, size=keep.size) if keep.days else None
+        intake = Intake(reader, store, quarantine, keeping)
         listener = Listener(intake.accept, hostname=socket.gethostname(), terms=operation.terms)
         for one in listening:
             await listener.listen(one)

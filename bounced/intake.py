@@ -10,13 +10,15 @@ the store, the disk or we fail          451: the sender keeps the message
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bounced import events
 from bounced.core import verp
 from bounced.core.model import Action, Kind, Reading, Severity, Verdict
 from bounced.core.policy import Change, Outcome, Result, What
 from bounced.core.returnpath import Proof
+from bounced.keeping import Keeping
+from bounced.mailfiles import Envelope
 from bounced.quarantine import Quarantine
 from bounced.reader import Reader, ReaderFailed
 from bounced.store import Store, StoreUnavailable
@@ -42,6 +44,12 @@ class Arrival:
     # What the return paths among the recipients prove, None for one that proves nothing and counts all the same.
     # None at all: every recipient is a mailbox for people.
     claims: tuple[Proof | None, ...]
+    at: int = field(default_factory=lambda: int(time.time()))  # Unix time
+
+    @property
+    def envelope(self) -> Envelope:
+        """What is kept with the message for whoever reads it again."""
+        return Envelope(self.at, self.peer, self.reverse_path, self.recipients)
 
     @property
     def judged_by(self) -> tuple[Proof | None, ...]:
@@ -67,10 +75,14 @@ def is_for_people(local_part: str) -> bool:
 class Intake:
     """What stands between the listener and the store."""
 
-    def __init__(self, reader: Reader, store: Store, quarantine: Quarantine) -> None:
+    def __init__(
+        self, reader: Reader, store: Store, quarantine: Quarantine, keeping: Keeping | None = None
+    ) -> None:
+        """`keeping`: where every report is kept, None: nowhere."""
         self._reader = reader
         self._store = store
         self._quarantine = quarantine
+        self._keeping = keeping
 
     async def accept(self, arrival: Arrival) -> str:
         """Do all that one message asks for and return the reply to its final dot. Raises nothing."""
@@ -83,8 +95,17 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - a fault of ours must cost the peer a retry, not its report
             events.internal_error(arrival.peer, error)
         else:
+            await self._keep(arrival)
             return ACCEPTED
         return TRY_AGAIN
+
+    async def _keep(self, arrival: Arrival) -> None:
+        """Keep the message for some days; a disk that does not take it costs nothing else."""
+        if self._keeping is not None:
+            try:
+                await asyncio.to_thread(self._keeping.keep, arrival.content, arrival.envelope)
+            except OSError as error:
+                events.keep_failed(str(error))
 
     async def _accept(self, arrival: Arrival) -> None:
         started = time.perf_counter()
@@ -92,9 +113,11 @@ class Intake:
             begun = time.perf_counter()
             reading = await self._read(arrival, proof)
             read, stored = time.perf_counter() - begun, None
-            reason = _unreadable(reading)
+            reason = unreadable(reading)
             if reason:
-                file = await asyncio.to_thread(self._quarantine.keep, arrival.content, reason)
+                file = await asyncio.to_thread(
+                    self._quarantine.keep, arrival.content, reason, arrival.envelope
+                )
                 events.bounce_unrecognised(_facts(arrival, started, proof), reason, str(file))
             if reading is None:
                 continue
@@ -103,13 +126,15 @@ class Intake:
             else:
                 begun = time.perf_counter()
                 outcomes = await self._record(reading)
-                stored = time.perf_counter() - begun
+                stored = time.perf_counter() - begun if any(outcomes) else None
                 _log(_facts(arrival, started, proof), reading, outcomes)
             whole = time.perf_counter() - started
             events.report_read(reading.report.kind, read=read, store=stored, whole=whole)
         if any(is_for_people(address.rsplit("@", 1)[0]) for address in arrival.recipients):
             # The last, as the sender comes again with all of it when the store has failed.
-            file = await asyncio.to_thread(self._quarantine.keep, arrival.content, "postmaster")
+            file = await asyncio.to_thread(
+                self._quarantine.keep, arrival.content, "postmaster", arrival.envelope
+            )
             events.postmaster_kept(_facts(arrival, started), str(file))
 
     async def _read(self, arrival: Arrival, proof: Proof | None) -> Reading | None:
@@ -122,13 +147,13 @@ class Intake:
     async def _record(self, reading: Reading) -> list[Outcome | None]:
         """Write what the report says; an outcome for each verdict, None for one that changes nothing."""
         now = int(time.time())
-        changes = [_change(verdict, reading, now) for verdict in reading.verdicts]
+        changes = [change_of(verdict, reading, now) for verdict in reading.verdicts]
         wanted = [change for change in changes if change is not None]
         outcomes = iter(await self._store.record(wanted) if wanted else ())
         return [None if change is None else next(outcomes) for change in changes]
 
 
-def _unreadable(reading: Reading | None) -> str:
+def unreadable(reading: Reading | None) -> str:
     """Say in a word why a person must look at this mail; "" when there is no need."""
     if reading is None:
         return "reader-failed"
@@ -139,7 +164,8 @@ def _unreadable(reading: Reading | None) -> str:
     return "" if reading.verdicts else "no-recipient"
 
 
-def _change(verdict: Verdict, reading: Reading, now: int) -> Change | None:
+def change_of(verdict: Verdict, reading: Reading, now: int) -> Change | None:
+    """Return what a verdict of a report that came at `now` does to its recipient; None: nothing."""
     if verdict.severity is not Severity.NONE:
         what = What(verdict.severity)
     elif verdict.action is Action.DELIVERED:

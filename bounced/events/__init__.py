@@ -241,6 +241,13 @@ def quarantine_failed(cause: str, peer: str) -> None:
         _log.error("quarantine.failed", cause=cause, peer=peer, unlogged=unlogged)
 
 
+def keep_failed(cause: str) -> None:
+    """Note that a report could not be kept for bounced replay; it was recorded all the same."""
+    unlogged = _repeated("keep.failed")
+    if unlogged is not None:
+        _log.warning("keep.failed", cause=cause, unlogged=unlogged)
+
+
 def internal_error(peer: str, error: BaseException) -> None:
     """Note a fault of ours; the peer was told to try again."""
     tally.count(metrics.INTERNAL_ERRORS)

@@ -89,6 +89,13 @@ class Quarantine(Struct, frozen=True, kw_only=True):
     size: Octets = Size(1024**3)
 
 
+class Keep(Struct, frozen=True, kw_only=True):
+    """keep: every report that was taken, for bounced replay."""
+
+    days: Annotated[int, Meta(ge=0, description="a whole number of days, 0 for none")] = 0
+    size: Octets = Size(1024**3)
+
+
 class Durability(StrEnum):
     """What the store must have done with a change before it is confirmed."""
 
@@ -209,13 +216,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     rules_dir: Directory = None
     smtp: Smtp = Smtp()
     quarantine: Quarantine = Quarantine()
+    keep: Keep = Keep()
     redis: Redis = Redis()
     return_path: ReturnPath = ReturnPath()
     policy: PolicySettings = PolicySettings()
-
     log: Log = Log()
     metrics: Metrics = Metrics()
     alarms: Alarms = Alarms()
+
     def decisions(self) -> Policy:
         """Return the policy as the core takes it."""
         chosen = self.policy
