@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import redis
 
-START = 20.0
+START = 40.0
 
 
 class Daemon:
