@@ -28,6 +28,11 @@ def declare(command: Callable[[str, str, str], argparse.ArgumentParser]) -> Iter
     undo.add_argument("--yes", action="store_true", help="do it without asking")
     yield undo
 
+    replay = command("replay", "read kept mail again, with today's rules", REPLAY)
+    replay.add_argument("files", nargs="+", metavar="DIR|FILE|-", help="mail that was kept, or like parse")
+    replay.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
+    yield replay
+
     report = command("report", "show what came back, as pictures", REPORT)
     report.add_argument(
         "--html", type=Path, metavar="FILE", help="write one page, instead of to the terminal"
@@ -67,6 +72,21 @@ examples:
   bounced undo --since 2d --rule my-bad-rule
 
 Exit status: 0, 1 when some addresses were left alone, 64 nothing to choose by, 69 the store does not answer."""
+
+REPLAY = """\
+For mail of the quarantine that rules of today understand, and for reports that were kept (keep.days) when a rule was
+wrong: undo what it did, repair it, replay. Each message counts once, whatever is replayed how often. A return path
+that must be signed is verified as of the day of arrival; what is not proven changes nothing. A bounce that is older
+than a delivery or a release of its address changes nothing. What was undone stays so, unless it is judged otherwise
+now. Mail of the quarantine that was read moves to quarantine/replayed; everything else stays where it is.
+
+One line for each recipient: address, what it is, what became of it, rule and file, with tabs between them.
+
+examples:
+  bounced replay --dry-run /var/lib/bounced/quarantine/no-recipient
+  bounced replay /var/lib/bounced/kept/2026-11-22
+
+Exit status: 0 all was read, 1 some was not, 66 no such file, 69 the store does not answer, 78 settings."""
 
 REPORT = """\
 Bounces by category over time, by provider and domain, remote servers, what they said, soft rows, when suppressions
