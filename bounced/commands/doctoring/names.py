@@ -29,11 +29,11 @@ def findings(settings: Settings) -> Iterator[Finding]:
     resolver.lifetime = SECONDS
     for domain in settings.return_path_domains:
         yield from _mail_exchangers(domain, resolver)
-        yield from _senders(domain, resolver)
 
 
 def _mail_exchangers(domain: str, resolver: dns.resolver.Resolver) -> Iterator[Finding]:
-    wanted = f"add to its zone: {domain}. IN MX 10 {socket.getfqdn()}."
+    here = socket.getfqdn()
+    wanted = f"add to its zone: {domain}. IN MX 10 {here if '.' in here else '<name of this machine>'}."
     try:
         answer = resolver.resolve(domain, "MX")
     except dns.resolver.NXDOMAIN:
@@ -41,16 +41,17 @@ def _mail_exchangers(domain: str, resolver: dns.resolver.Resolver) -> Iterator[F
         return
     except dns.resolver.NoAnswer:
         yield error(ABOUT, f"{domain} has no MX record: few bounces find their way here", wanted)
-        return
     except dns.exception.DNSException as problem:
         yield _unanswered(f"the MX record of {domain}", problem)
         return
-    exchangers = [record for record in answer if isinstance(record, MX)]
-    for name in sorted(record.exchange.to_text(omit_final_dot=True) for record in exchangers):
-        if name in {"", "."}:
-            yield error(ABOUT, f"{domain} says by its MX record that it takes no mail (RFC 7505)", wanted)
-        else:
-            yield from _host(domain, name, resolver)
+    else:
+        exchangers = [record for record in answer if isinstance(record, MX)]
+        for name in sorted(record.exchange.to_text(omit_final_dot=True) for record in exchangers):
+            if name in {"", ".", "@"}:
+                yield error(ABOUT, f"{domain} says by its MX record that it takes no mail (RFC 7505)", wanted)
+            else:
+                yield from _host(domain, name, resolver)
+    yield from _senders(domain, resolver)
 
 
 def _host(domain: str, name: str, resolver: dns.resolver.Resolver) -> Iterator[Finding]:
