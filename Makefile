@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SOURCES := bounced tests benchmarks tools
 
-.PHONY: install run test torture mta-more lint lock dist clean
+.PHONY: install run test torture mta-more snippets-more lint lock dist clean
 
 install: $(VENV)/.installed
 
@@ -36,6 +36,10 @@ torture: install
 mta-more: install
 	tests/mta/unpack.sh sendmail
 	BOUNCED_REQUIRE_MTA=all $(BIN)/pytest tests/mta -k TestSendmail
+
+# The snippets for Go, Java and Django: CONTRIBUTING.md.
+snippets-more: install
+	BOUNCED_REQUIRE_SENDERS=all $(BIN)/pytest tests/senders/test_snippets.py tests/senders/test_return_path.py
 
 lint: install
 	$(BIN)/ruff check $(SOURCES)

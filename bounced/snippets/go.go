@@ -1,26 +1,28 @@
-// go get github.com/redis/go-redis/v9
+// go get github.com/gomodule/redigo
 package main
 
 import (
-	"context"
 [sha256]	"crypto/sha256"
 	"fmt"
 	"os"
 	"strings"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/gomodule/redigo/redis"
 )
 
-func bounced(ctx context.Context, store *redis.Client, address string) (bool, error) {
+func bounced(store redis.Conn, address string) (bool, error) {
 	address = strings.ToLower(strings.TrimSpace(address))
-[plain]	found, err := store.Exists(ctx, "@prefix@:hard:"+address).Result()
-[sha256]	found, err := store.Exists(ctx, fmt.Sprintf("@prefix@:hard:%x", sha256.Sum256([]byte(address)))).Result()
-	return found > 0, err
+[plain]	return redis.Bool(store.Do("EXISTS", "@prefix@:hard:"+address))
+[sha256]	return redis.Bool(store.Do("EXISTS", fmt.Sprintf("@prefix@:hard:%x", sha256.Sum256([]byte(address)))))
 }
 
 func main() {
-	store := redis.NewClient(&redis.Options{Addr: "@host@:@port@", DB: @db@})
-	found, err := bounced(context.Background(), store, os.Args[1])
+	store, err := redis.Dial("tcp", "@host@:@port@", redis.DialDatabase(@db@))
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	found, err := bounced(store, os.Args[1])
 	if err != nil {
 		panic(err)
 	}

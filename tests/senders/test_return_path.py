@@ -11,6 +11,7 @@ import pytest
 from bounced import keys
 from bounced.core.returnpath import sign, verify
 from tests.daemon.running import run
+from tests.senders.test_snippets import lacking
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "return-path.md").read_text("utf-8")
 VECTORS = re.findall(
@@ -97,7 +98,7 @@ def test_the_printed_code_signs_as_the_document_says(language, tmp_path):
     file, program, words = PROGRAMS[language]
     needed = "javac" if language == "java" else words[0]
     if not shutil.which(needed):
-        pytest.skip(f"{needed} is not installed")
+        lacking(language, f"{needed} is not installed")
     (tmp_path / file).write_text(program.replace("{code}", CODE[language]), "utf-8")
     for kid, day, address, mid, domain, local in VECTORS:
         signed = subprocess.run(
