@@ -32,6 +32,7 @@ COMMANDS = [
     "return-path",
     "show",
     "undo",
+    "replay",
     "report",
     "doctor",
 ]

@@ -14,7 +14,6 @@ from typing import NamedTuple, TypeVar
 from bounced.core.history import Event
 from bounced.core.model import Category
 from bounced.core.policy import Policy
-from bounced.core.printable import printable
 from bounced.core.text import mask
 from bounced.providers import OTHER, provider_of
 from bounced.reporting.sent import Sent
@@ -174,9 +173,9 @@ def _add(figures: Figures, column: int, name: str, number: int) -> None:
 
 
 def _add_domain(figures: Figures, category: Category, domain: str, number: int, server: str = "") -> None:
-    shown, provider = printable(domain), provider_of(domain, server or None)
-    figures.domains[shown] += number
-    figures.providers.setdefault(shown if provider == OTHER else provider, Counter())[category] += number
+    provider = provider_of(domain, server or None)
+    figures.domains[domain] += number
+    figures.providers.setdefault(domain if provider == OTHER else provider, Counter())[category] += number
 
 
 def _strongest(rows: Mapping[str, Counter[Category]], number: int) -> dict[str, Counter[Category]]:
@@ -200,7 +199,7 @@ async def _read_events(
             if event.category in _CATEGORIES:
                 figures.events += 1
                 if event.remote_mta:
-                    server = printable(event.remote_mta.lower().rstrip("."))
+                    server = event.remote_mta.lower().rstrip(".")
                     figures.servers[server] += 1
                     figures.server_causes.setdefault(server, Counter())[event.category] += 1
                 if event.diagnostic:
@@ -235,7 +234,7 @@ class _Masked:
         if diagnostic not in self._known:
             if len(self._known) >= KEPT:
                 self._known.clear()
-            self._known[diagnostic] = printable(mask(diagnostic))
+            self._known[diagnostic] = mask(diagnostic)
         return self._known[diagnostic]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from html import escape
 
+from bounced.core.printable import printable
 from bounced.reporting.figures import FAR
 from bounced.reporting.words import day
 
@@ -11,6 +12,11 @@ COLUMN = 10.0  # width of a column in the drawing's own units, of which it fills
 FILLED = 8.0
 HEIGHT = 100.0
 CELL = 14  # of the calendar, pixels at full width
+
+
+def safe(text: str) -> str:
+    """Return text from outside as it may stand in the page, in an attribute too."""
+    return escape(printable(text))
 
 
 def nice(number: int) -> int:
@@ -30,14 +36,14 @@ def drawing(
     ratio = ' preserveAspectRatio="none"' if stretched else ""
     return (
         f'<svg viewBox="{box}"{ratio} role="img" aria-labelledby="{name}-title {name}-text">'
-        f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-text">{escape(text)}</desc>'
+        f'<title id="{name}-title">{safe(title)}</title><desc id="{name}-text">{safe(text)}</desc>'
         f"{''.join(marks)}</svg>"
     )
 
 
 def rectangle(x: float, y: float, width: float, height: float, fill: str, title: str = "") -> str:
     """Return a filled rectangle; `title` is what a pointer is told."""
-    told = f"<title>{escape(title)}</title>" if title else ""
+    told = f"<title>{safe(title)}</title>" if title else ""
     size = f'x="{x:.4g}" y="{y:.4g}" width="{width:.4g}" height="{height:.4g}"'
     return f'<rect {size} style="fill:{fill}">{told}</rect>'
 

@@ -6,12 +6,11 @@ their size on a telephone, and each picture has its figures as a table.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from html import escape
 from importlib.resources import files
 
 from bounced.reporting import words
 from bounced.reporting.figures import TOP, Figures
-from bounced.reporting.marks import COLUMN, HEIGHT, calendar, drawing, nice, rectangle, rule, stack
+from bounced.reporting.marks import COLUMN, HEIGHT, calendar, drawing, nice, rectangle, rule, safe, stack
 from bounced.reporting.words import FAMILIES, share, span
 
 TICKS = 5
@@ -38,14 +37,14 @@ def render(figures: Figures) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style></head>\n<body><main>\n{body}</main></body></html>\n"
+        f"<title>{safe(title)}</title>\n<style>\n{style}</style></head>\n<body><main>\n{body}</main></body></html>\n"
     )
 
 
 def _head(figures: Figures, title: str) -> str:
     made = f"{figures.made_at:%Y-%m-%d %H:%M} UTC"
     by = "the hour it happened" if figures.hourly else "the day it was recorded"
-    return f"<header><h1>{escape(title)}</h1><p>What came back, by {by}. Made {made}.</p></header>"
+    return f"<header><h1>{safe(title)}</h1><p>What came back, by {by}. Made {made}.</p></header>"
 
 
 def _tiles(figures: Figures) -> str:
@@ -61,7 +60,7 @@ def _tiles(figures: Figures) -> str:
     return (
         '<dl class="tiles">'
         + "".join(
-            f"<div><dt>{label}</dt><dd>{_number(value)} <small>{escape(aside)}</small></dd></div>"
+            f"<div><dt>{label}</dt><dd>{_number(value)} <small>{safe(aside)}</small></dd></div>"
             for label, value, aside in tiles
         )
         + "</dl>"
@@ -101,13 +100,13 @@ def _legend(figures: Figures) -> str:
     for family, categories in reversed(list(FAMILIES.items())):
         lines = [
             f'<li><b style="background:var(--{category.value})"></b>'
-            f'<span title="{escape(words.ADVICE[category].meaning)}">{category.value}</span>'
+            f'<span title="{safe(words.ADVICE[category].meaning)}">{category.value}</span>'
             f"<span>{figures.total(category):,}</span><em>{share(figures.total(category), figures.bounces)}</em></li>"
             for category in reversed(categories)
             if figures.total(category)
         ]
         if lines:
-            groups.append(f"<li><h3>{escape(family)}</h3><ul>{''.join(lines)}</ul></li>")
+            groups.append(f"<li><h3>{safe(family)}</h3><ul>{''.join(lines)}</ul></li>")
     return f'<ul class="legend">{"".join(groups)}</ul>'
 
 
@@ -149,7 +148,7 @@ def _heat(figures: Figures) -> str:
     for provider, row in figures.providers.items():
         cells = "".join(_cell(row[category], most) for category in categories)
         sums = f'<td class="sum">{row.total():,}</td>{_rate(figures, provider)}'
-        name = escape(words.name_of(provider))
+        name = safe(words.name_of(provider))
         lines.append(f'<tr><th scope="row" title="{name}">{name}</th>{cells}{sums}</tr>')
     rate = '<th scope="col" class="sum">rate</th>' if _has_rates(figures) else ""
     head += f'<th scope="col" class="sum">all</th>{rate}'
@@ -198,7 +197,7 @@ def _texts(figures: Figures) -> str:
 
 
 def _bars(name: str, items: Sequence[tuple[str, int, str]], kind: str = "") -> str:
-    most = max((number for _, number, _ in items), default=1)
+    most = max((number for _, number, _ in items), default=0) or 1
     lines = []
     for n, (label, number, aside) in enumerate(items):
         bar = drawing(
@@ -207,7 +206,7 @@ def _bars(name: str, items: Sequence[tuple[str, int, str]], kind: str = "") -> s
             "0 0 100 10",
         )  # fmt: skip
         lines.append(
-            f'<li><p><span class="{kind}">{escape(label)} <small>{escape(aside)}</small></span>'
+            f'<li><p><span class="{kind}">{safe(label)} <small>{safe(aside)}</small></span>'
             f"<span>{number:,}</span></p>{bar}</li>"
         )
     return f'<ol class="bars">{"".join(lines)}</ol>' if lines else "<p>Nothing to show.</p>"
@@ -277,7 +276,7 @@ def _rate(figures: Figures, provider: str) -> str:
 
 def _section(title: str, sub: str, body: str) -> str:
     """`sub` and `body` are HTML."""
-    return f"<section><h2>{escape(title)}</h2><p>{sub}</p>{body}</section>\n"
+    return f"<section><h2>{safe(title)}</h2><p>{sub}</p>{body}</section>\n"
 
 
 def _plot(svg: str, axis: Iterable[tuple[float, int]], kind: str = "") -> str:
@@ -297,11 +296,11 @@ def _ticks(figures: Figures) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
-    first = "".join(f'<th scope="col">{escape(label)}</th>' for label in head)
+    first = "".join(f'<th scope="col">{safe(label)}</th>' for label in head)
     lines = ""
     for label, *values in rows:
         cells = "".join(f"<td>{_number(value)}</td>" for value in values)
-        lines += f'<tr><th scope="row">{escape(str(label))}</th>{cells}</tr>'
+        lines += f'<tr><th scope="row">{safe(str(label))}</th>{cells}</tr>'
     return (
         '<details><summary>Figures</summary><div class="scroll">'
         f"<table><thead><tr>{first}</tr></thead><tbody>{lines}</tbody></table></div></details>"
@@ -309,7 +308,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
 
 
 def _number(value: str | int) -> str:
-    return f"{value:,}" if isinstance(value, int) else escape(value)
+    return f"{value:,}" if isinstance(value, int) else safe(value)
 
 
 def _short(number: int) -> str:

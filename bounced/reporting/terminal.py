@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from bounced.core.model import Category
+from bounced.core.printable import printable
 from bounced.reporting import words
 from bounced.reporting.figures import Figures
 from bounced.reporting.words import FAMILIES, share, span
@@ -68,7 +69,7 @@ def _headline(figures: Figures) -> Line:
 
 
 def _titled(title: str, body: RenderableType) -> Iterable[RenderableType]:
-    return Line(f"\n{title}", style="bold"), body
+    return Line(f"\n{printable(title)}", style="bold"), body
 
 
 def _over_time(figures: Figures) -> RenderableType:
@@ -123,7 +124,7 @@ def _heat(figures: Figures) -> RenderableType:
             Line(f"{row[c]:,}" if row[c] else "·", style="bold red" if row[c] * 2 > most else "")
             for c in categories
         ]
-        table.add_row(words.name_of(provider), *cells, f"{row.total():,}")
+        table.add_row(Line(printable(words.name_of(provider))), *cells, f"{row.total():,}")
     lines.append(table)
     return Group(*lines)
 
@@ -132,7 +133,9 @@ def _list(items: Sequence[tuple[str, int]]) -> RenderableType:
     table = _table("left", "left", "right")
     most = max((number for _, number in items), default=0) or 1
     for label, number in items:
-        table.add_row(Line(label), Line("█" * round(20 * number / most), style="color(32)"), f"{number:,}")
+        table.add_row(
+            Line(printable(label)), Line("█" * round(20 * number / most), style="color(32)"), f"{number:,}"
+        )
     return table
 
 
