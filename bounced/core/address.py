@@ -28,8 +28,7 @@ def canonical(address: str) -> str | None:
         return None
     domain = _a_labels(domain.lower()).rstrip(".")
     local = local.lower()
-    unquoted = _QUOTED_DOT_STRING.fullmatch(local)
-    if unquoted:
+    if local.startswith('"') and (unquoted := _QUOTED_DOT_STRING.fullmatch(local)):
         local = unquoted[1]
     if not local or not domain or not domain.isprintable() or " " in domain:
         return None

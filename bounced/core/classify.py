@@ -72,7 +72,7 @@ def completed(evidence: Evidence) -> Evidence:
         reply_code=evidence.reply_code or status.reply_code(said),
         remote_mta=evidence.remote_mta,
         reporting_mta=evidence.reporting_mta,
-        command=evidence.command or status.command(said),
+        command=evidence.command or status.command(evidence.text) or status.command(evidence.explanation),
         extensions=evidence.extensions,
     )
 

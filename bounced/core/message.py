@@ -6,7 +6,7 @@ identifiers of the mail that its sender sent; nothing in it is believed to be a 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from bounced.core.marks import Marks
 from bounced.core.mime import Headers, Part, header_of, parse
@@ -50,7 +50,8 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
     feedback: str | None = None
     inner: Part | None = None
     returned: Headers | None = None
-    for part in _leaves(root, 0):
+    leaves = _leaves(root, 0)
+    for part in leaves:
         kind = part.content_type
         if kind in _STATUS:
             statuses.append(part.text)
@@ -58,8 +59,9 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
             feedback = feedback or part.text
         elif kind in _RETURNED:
             if kind in ("message/rfc822", "message/global"):
-                inner = inner or part.message
-                header = part.message.headers
+                message = part.message
+                inner = inner or message
+                header = message.headers
             else:
                 header = header_of(part.text)
             returned = returned or header
@@ -73,7 +75,7 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
             and len(texts) < MAX_TEXTS
         ):
             texts.append(part)
-    is_receipt = not statuses and _is_receipt(root)
+    is_receipt = not statuses and _is_receipt(root, leaves)
     if is_receipt:
         texts = []  # a mail was displayed or thrown away: whatever the words are, they report no delivery
     return ReturnedMail(
@@ -81,26 +83,23 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
     )
 
 
-def _is_receipt(root: Part) -> bool:
+def _is_receipt(root: Part, leaves: Iterable[Part]) -> bool:
     report_type = root.parameters.get("report-type", "").lower()
-    return report_type == "disposition-notification" or any(
-        part.content_type in _RECEIPT for part in _leaves(root, 0)
-    )
+    return report_type == "disposition-notification" or any(part.content_type in _RECEIPT for part in leaves)
 
 
 def _is_header(part: Part) -> bool:
     return part.content_type == "text/plain" and _HEADER_LINES.match(part.text[:4096]) is not None
 
 
-def _leaves(part: Part, depth: int) -> Iterator[Part]:
+def _leaves(part: Part, depth: int) -> list[Part]:
     """Every part that is no multipart, in order; of several forms of one text the plain one alone."""
     if depth > MAX_DEPTH:
-        return
+        return []
     children = part.children
     if not children:  # of a multipart too: one whose delimiters are gone is text
-        yield part
-    elif part.content_type == "multipart/alternative":  # RFC 2046 section 5.1.4
+        return [part]
+    if part.content_type == "multipart/alternative":  # RFC 2046 section 5.1.4
         plain = [child for child in children if child.content_type == "text/plain" and child.body.strip()]
         children = tuple(plain[:1]) or children
-    for child in children:
-        yield from _leaves(child, depth + 1)
+    return [leaf for child in children for leaf in _leaves(child, depth + 1)]

@@ -78,13 +78,14 @@ _HABITS = ("latin_1", "iso8859_15", "cp1252")
 class Headers:
     """The first field of each (lower-case) name in a header; found when somebody asks, for few ever are."""
 
-    __slots__ = ("_lower", "_text")
+    __slots__ = ("_found", "_lower", "_text")
 
     def __init__(self, block: bytes) -> None:
         text = f"\n{block.decode('latin-1')}\n"
         if " :" in text or "\t:" in text:  # lenient: blanks before the colon
             text = _BLANKS_BEFORE_COLON.sub(r"\1:", text)
         self._text = text
+        self._found: dict[str, str] = {}
         self._lower = text.lower()
 
     def __contains__(self, name: str) -> bool:
@@ -95,6 +96,12 @@ class Headers:
 
     def get(self, name: str) -> str:
         """The value of field-name ":" field-body, RFC 5322 section 2.2, unfolded and RFC 2047 decoded, else ""."""
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = self._value(name)
+        return found
+
+    def _value(self, name: str) -> str:
         at = self._lower.find(f"\n{name}:")
         if at < 0:
             return ""
@@ -130,33 +137,35 @@ class Part:
         _, semicolon, rest = self.headers.get("content-type").partition(";")
         return {m[1].lower(): _parameter(m) for m in _PARAMETER.finditer(semicolon + rest)}
 
-    @cached_property
+    @property
     def children(self) -> tuple["Part", ...]:
         """The parts of a multipart, as far as `MAX_PARTS` of the message reach; none for anything else."""
-        if not self.content_type.startswith("multipart/"):
-            return ()
+        return self._children if self.content_type.startswith("multipart/") else ()
+
+    @cached_property
+    def _children(self) -> tuple["Part", ...]:
         default = "message/rfc822" if self.content_type == "multipart/digest" else "text/plain"
         spans = zip(self._left, self._spans(), strict=False)
-        return tuple(Part(self._data, start, end, self._left, default) for _, (start, end) in spans)
+        return tuple([Part(self._data, start, end, self._left, default) for _, (start, end) in spans])
 
     @cached_property
     def message(self) -> "Part":
         """The message inside a message/rfc822 part."""
         data, start, end = self._data, self._start, self._end
         if self._encoding in ("base64", "quoted-printable"):
-            data, start, end = self.body, 0, len(self.body)
+            data = self.body
+            start, end = 0, len(data)
         return Part(data, _message_start(data, start, end), end, self._left)
 
-    @cached_property
+    @property
     def body(self) -> bytes:
         """The body without its content-transfer-encoding, its first octets if it is large."""
         limit = MAX_REPORT if self.content_type.startswith("message/") else MAX_TEXT
         data = self._data[self._start : min(self._end, self._start + limit)]
-        if self._encoding == "base64":
+        encoding = self._encoding
+        if encoding == "base64":
             return _base64(data)
-        if self._encoding == "quoted-printable":
-            return binascii.a2b_qp(data)
-        return data
+        return binascii.a2b_qp(data) if encoding == "quoted-printable" else data
 
     @cached_property
     def text(self) -> str:
@@ -164,28 +173,17 @@ class Part:
         text = decode_charset(self.body, self.parameters.get("charset", ""))
         return strip_markup(text) if self.content_type == "text/html" else text
 
-    @cached_property
+    @property
     def _encoding(self) -> str:
         return self.headers.get("content-transfer-encoding").partition(";")[0].strip().lower()
 
     def _spans(self) -> Iterator[tuple[int, int]]:
-        """Where each part begins and ends."""
-        begin = -1
-        for line, after, is_last in self._delimiters():
-            if begin >= 0:
-                yield begin, line
-            begin = after
-            if is_last:
-                return
-        if 0 <= begin < self._end:
-            yield begin, self._end  # cut: RFC 2046 section 5.1.1 wants a closing delimiter
-
-    def _delimiters(self) -> Iterator[tuple[int, int, bool]]:
-        """Each delimiter line: the line end before it, where the next line begins, whether it is the closing one."""
+        """Where each part begins and ends, between delimiter lines."""
         boundary = self._boundary
         if not boundary:
             return
         data, end, delimiter = self._data, self._end, b"\n--" + boundary
+        begin = -1
         # One octet before the body, so that a delimiter on its very first line is found too.
         at = data.find(delimiter, max(self._start - 1, 0), end)
         while at >= 0:
@@ -194,8 +192,14 @@ class Part:
             tail = data[at + len(delimiter) : after].strip()
             # A longer boundary may begin with this one: it delimits something inside.
             if tail in (b"", b"--"):
-                yield at, after, tail == b"--"
+                if begin >= 0:
+                    yield begin, at
+                if tail:
+                    return
+                begin = after
             at = data.find(delimiter, at + 1, end)
+        if 0 <= begin < end:
+            yield begin, end  # cut: RFC 2046 section 5.1.1 wants a closing delimiter
 
     @property
     def _boundary(self) -> bytes:
@@ -257,6 +261,8 @@ def _base64(body: bytes) -> bytes:
 
 def decode_charset(data: bytes, charset: str) -> str:
     """Text of `data`; a charset that is unknown or does not fit gives way to UTF-8, to a guess, then to Latin-1."""
+    if data.isascii() and b"\x1b" not in data and b"~{" not in data:
+        return data.decode("ascii")  # and nothing that shifts to another set: the same in all of them
     codec = _codec(charset[:40])
     if codec is None and b"\x1b$" in data:
         codec = "iso2022_jp"  # its escape sequence: Japanese servers often leave the label out

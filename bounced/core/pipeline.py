@@ -16,12 +16,12 @@ Only this file knows the stages, and no stage knows another. Nothing here reads 
 
 import hashlib
 from dataclasses import dataclass
-from email.utils import mktime_tz, parsedate_tz
 
 from msgspec.structs import replace
 
 from bounced.core import (
     autoreply,
+    dates,
     feedback,
     heuristics,
     mailbox,
@@ -137,7 +137,7 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
         or _message_id(returned.get("message-id") if returned else ""),
         own_message_id=_message_id(mail.headers.get("message-id")),
         addressees=addressees,
-        date=_date(mail.headers.get("date")),
+        date=dates.parse(mail.headers.get("date")),
     )
 
 
@@ -166,14 +166,6 @@ def _message_id(value: str) -> str | None:
     return value.split(maxsplit=1)[0][:250] if value.strip(" <>\"'") else None
 
 
-def _date(value: str) -> int | None:
-    try:
-        parsed = parsedate_tz(value[:100])
-        return int(mktime_tz(parsed)) if parsed else None
-    except (ValueError, OverflowError, TypeError, IndexError):
-        return None
-
-
 def _identity(found: Report, raw: bytes) -> str:
     """The returned message's identity: by it a report is counted once, however often it comes."""
     known = found.original_message_id or found.envelope_id or found.own_message_id
@@ -189,7 +181,8 @@ def _judged(
     judged = classify(recipients.evidence(entry, found), rules)
     if found.source == report.SOURCE and not judged.settled:
         entry = recipients.explained(entry, mail.notice, alone=len(found.recipients) == 1)
-        judged = classify(recipients.evidence(entry, found), rules)
+        if entry.explanation:
+            judged = classify(recipients.evidence(entry, found), rules)
     return entry, judged
 
 

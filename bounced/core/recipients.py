@@ -5,7 +5,7 @@ sections 2.3.1 and 2.3.2), else what the report names as failed. When mail was f
 before forwarding. A recipient that a report names twice is one recipient.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -33,14 +33,14 @@ def choose(report: Report, limit: int) -> tuple[tuple[Recipient, ...], int]:
     """The recipients of `report` in its order, at most `limit` (0: all), and how many were left out."""
     chosen: dict[str, RecipientReport] = {}
     left_out = set[str]()
-    # A local part alone, as servers without a domain of their own write it: the returned mail knows the rest.
-    by_local = {
-        address.rpartition("@")[0]: address
-        for address in map(canonical, reversed(report.addressees))
-        if address is not None
-    }
+    known: dict[str, str] = {}
     for entry in report.recipients:
-        address = _address(entry, by_local)
+        address = next(_mailboxes(entry), None)
+        if address is None:
+            # A local part alone, as servers without a domain write it: the returned mail knows the rest.
+            known = known or _by_local(report.addressees)
+            written = filter(None, (entry.original_recipient, entry.final_recipient))
+            address = next((known[name.lower()] for name in written if name.lower() in known), None)
         if address is None:
             continue
         standing = chosen.get(address)
@@ -83,28 +83,31 @@ def explained(entry: RecipientReport, notice: str, *, alone: bool) -> RecipientR
 
 def evidence(recipient: RecipientReport, report: Report) -> Evidence:
     """What the recipient's category is judged by."""
-    text = recipient.diagnostic or ""
     return Evidence(
-        text=text,
+        text=recipient.diagnostic or "",
         explanation=recipient.explanation,
         status=recipient.status,
-        reply_code=status.reply_code(text) if text else None,
         remote_mta=recipient.remote_mta,
         reporting_mta=report.reporting_mta,
-        command=recipient.command or status.command(text) or status.command(recipient.explanation),
+        command=recipient.command,
         extensions=recipient.extensions,
     )
 
 
-def _address(entry: RecipientReport, by_local: Mapping[str, str]) -> str | None:
-    known = (by_local.get(name.lower()) for name in (entry.original_recipient, entry.final_recipient) if name)
-    return next(filter(None, (*_mailboxes(entry), *known)), None)
-
-
-def _mailboxes(entry: RecipientReport) -> list[str]:
+def _mailboxes(entry: RecipientReport) -> Iterator[str]:
     """The entry's addresses, the original one first, in canonical form."""
-    written = (name for name in (entry.original_recipient, entry.final_recipient) if name)
-    return [address for address in map(canonical, written) if address is not None]
+    for written in (entry.original_recipient, entry.final_recipient):
+        if written and (address := canonical(written)) is not None:
+            yield address
+
+
+def _by_local(addressees: Iterable[str]) -> dict[str, str]:
+    """The addressees, canonical, by local part; of several the first."""
+    return {
+        address.rpartition("@")[0]: address
+        for address in map(canonical, reversed([*addressees]))
+        if address is not None
+    }
 
 
 def _stronger(one: RecipientReport, other: RecipientReport) -> RecipientReport:

@@ -8,11 +8,10 @@ any order, continuation lines that lost their indentation, addresses without a t
 
 import re
 from collections.abc import Iterator
-from email.utils import mktime_tz, parsedate_tz
 
 from msgspec.structs import replace
 
-from bounced.core import fields, mailbox, status
+from bounced.core import dates, fields, mailbox, status
 from bounced.core.model import Action, Kind, RecipientReport, Report
 from bounced.core.returned import ReturnedMail
 
@@ -76,10 +75,11 @@ def read(mail: ReturnedMail) -> Report | None:
         message = {**group, **message}
     if silent and mail.marks.says(mail.notice) & {"failed", "delayed"}:
         entries += silent
-    named = mailbox.find_all(mail.headers.get("x-failed-recipients"))
-    if len(entries) == len(named) == 1 and not _is_mailbox(entries[0]):
+    if len(entries) == 1 and not _is_mailbox(entries[0]):
         # Exim names a file or a pipe as the final recipient of local mail, and the address in its header.
-        entries = [replace(entries[0], original_recipient=named[0])]
+        named = mailbox.find_all(mail.headers.get("x-failed-recipients"))
+        if len(named) == 1:
+            entries = [replace(entries[0], original_recipient=named[0])]
     if not any(entry.final_recipient or entry.original_recipient for entry in entries):
         return None
     entries = _decided(entries, mail)
@@ -109,7 +109,7 @@ def _decided(entries: list[RecipientReport], mail: ReturnedMail) -> list[Recipie
 
 
 def _is_mailbox(entry: RecipientReport) -> bool:
-    return any(address and "@" in address for address in (entry.original_recipient, entry.final_recipient))
+    return "@" in (entry.original_recipient or "") or "@" in (entry.final_recipient or "")
 
 
 def split_groups(text: str) -> Iterator[Group]:
@@ -231,11 +231,7 @@ def _date(group: Group, name: str, problems: list[str]) -> int | None:
     value = group.get(name)
     if not value:
         return None
-    try:
-        parsed = parsedate_tz(value[:100])
-        if parsed is not None:
-            return int(mktime_tz(parsed))
-    except (ValueError, OverflowError, TypeError, IndexError):
-        pass
-    problems.append(f"{name}: not a date: {value[:40]!r}")
-    return None
+    found = dates.parse(value)
+    if found is None:
+        problems.append(f"{name}: not a date: {value[:40]!r}")
+    return found

@@ -69,6 +69,10 @@ def test_codes_and_command_are_read_from_the_text():
     assert (evidence.status, evidence.reply_code, evidence.command) == ("5.1.1", "550", "RCPT")
 
 
+def test_the_command_is_read_from_the_explanation_too():
+    assert completed(Evidence(text="550 no", explanation="refused after DATA")).command == "DATA"
+
+
 def test_codes_are_read_from_the_explanation_when_nothing_else_was_said():
     evidence = completed(Evidence(explanation="jane@example.org: deferred: 452 4.2.2 no"))
     assert (evidence.status, evidence.reply_code) == ("4.2.2", "452")
