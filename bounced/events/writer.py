@@ -21,6 +21,8 @@ PAUSE = 0.01
 # A line must be no longer, its end included.
 LINE = PIPE_BUF
 
+Line = tuple[bytes, int]  # with how many it stands for: one, or those that were left out
+
 
 class Writer:
     """Writes lines in the order in which they were put, from any thread."""
@@ -37,7 +39,7 @@ class Writer:
         self._dropped = dropped
         self._told = told
         self._limit = waiting
-        self._lines: list[bytes] = []
+        self._lines: list[Line] = []
         self._octets = 0  # of those lines, and of those that are being written
         self._unwritten = 0  # the same, lines
         self._missing = 0  # lines that are left out, and of which no line has told yet
@@ -52,15 +54,25 @@ class Writer:
         with self._ready:
             has_room = self._octets < self._limit
             if has_room:
-                self._lines.append(line)
-                self._octets += len(line)
-                self._unwritten += 1
-                if len(self._lines) == 1:
-                    self._ready.notify()
+                self._tell()
+                self._append(line, 1)
             else:
                 self._missing += 1
         if not has_room:
             self._dropped(1)
+
+    def _tell(self) -> None:
+        """Let a line stand for those that were left out before it."""
+        if self._missing:
+            self._append(self._told(self._missing), self._missing)
+            self._missing = 0
+
+    def _append(self, line: bytes, worth: int) -> None:
+        if not self._lines:
+            self._ready.notify()
+        self._lines.append((line, worth))
+        self._octets += len(line)
+        self._unwritten += worth
 
     def close(self, patience: float = PATIENCE) -> int:
         """Write what is waiting, for `patience` seconds at most; return how many lines nobody has taken.
@@ -69,8 +81,9 @@ class Writer:
         """
         if self._closing.is_set():
             return 0
-        self._closing.set()
         with self._ready:
+            self._tell()
+            self._closing.set()
             self._ready.notify()
         self._thread.join(patience)
         with self._ready:
@@ -81,28 +94,24 @@ class Writer:
             with self._ready:
                 while not self._lines and not self._closing.is_set():
                     self._ready.wait()
-                ends = self._closing.is_set()
                 lines, self._lines = self._lines, []
-                missing = self._missing
+            if not lines:
+                return
             for piece in _pieces(lines):
                 self._write_piece(piece)
-            if missing and self._write_whole(self._told(missing)):
-                with self._ready:
-                    self._missing -= missing
-            if ends and not self._lines:
-                return
             self._closing.wait(PAUSE)
 
-    def _write_piece(self, lines: Sequence[bytes]) -> None:
-        octets = b"".join(lines)
+    def _write_piece(self, lines: Sequence[Line]) -> None:
+        octets = b"".join(line for line, _ in lines)
+        worth = sum(worth for _, worth in lines)
         written = self._write_whole(octets)
         with self._ready:
             self._octets -= len(octets)
-            self._unwritten -= len(lines)
+            self._unwritten -= worth
             if not written:
-                self._missing += len(lines)
+                self._missing += worth
         if not written:
-            self._dropped(len(lines))
+            self._dropped(sum(worth == 1 for _, worth in lines))
 
     def _write_whole(self, octets: bytes) -> bool:
         """Write, wait as long as it takes; whether it could be written."""
@@ -120,15 +129,15 @@ class Writer:
         return True
 
 
-def _pieces(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _pieces(lines: Iterable[Line]) -> Iterator[list[Line]]:
     """Yield lines that go together into LINE octets."""
-    piece: list[bytes] = []
+    piece: list[Line] = []
     octets = 0
     for line in lines:
-        if piece and octets + len(line) > LINE:
+        if piece and octets + len(line[0]) > LINE:
             yield piece
             piece, octets = [], 0
         piece.append(line)
-        octets += len(line)
+        octets += len(line[0])
     if piece:
         yield piece
