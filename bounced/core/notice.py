@@ -42,7 +42,11 @@ def read(mail: ReturnedMail) -> Report | None:
     if kind is None:
         return None
     action = {Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}.get(kind, Action.FAILED)
-    mentions = find(notice, marks, _own(mail), _addressees(mail), guess=is_sure)
+    own = _own(mail)
+    mentions = find(notice, marks, own, _addressees(mail), guess=is_sure)
+    if not mentions and is_sure:  # some name the recipient in the subject alone
+        subject = find(mail.headers.get("subject"), marks, own, set(), guess=False)
+        mentions = [Mention(m.address, [], []) for m in subject if m.address.lower() not in own]
     if not is_sure and not (mentions and quoted.has_reply(notice)):
         return None
     for address in mailbox.find_all(mail.headers.get("x-failed-recipients")):
