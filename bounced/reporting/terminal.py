@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text as Line
 
@@ -113,11 +113,11 @@ def _balance(figures: Figures) -> RenderableType:
 
 def _heat(figures: Figures) -> RenderableType:
     categories = figures.ranked[:6]
-    lines = []
     table = _table("left", *(["right"] * (len(categories) + 1)))
     table.show_header = True
-    for column, header in zip(table.columns, ("", *(c.value for c in categories), "all"), strict=True):
-        column.header, column.overflow = header, "fold"
+    headers = ("", *(category.value.replace("-", "\n", 1) for category in categories), "all")
+    for column, header in zip(table.columns, headers, strict=True):
+        column.header, column.no_wrap = header, True
     most = max((row[c] for row in figures.providers.values() for c in categories), default=1)
     for provider, row in figures.providers.items():
         cells = [
@@ -125,8 +125,7 @@ def _heat(figures: Figures) -> RenderableType:
             for c in categories
         ]
         table.add_row(Line(printable(words.name_of(provider))), *cells, f"{row.total():,}")
-    lines.append(table)
-    return Group(*lines)
+    return table
 
 
 def _list(items: Sequence[tuple[str, int]]) -> RenderableType:

@@ -87,7 +87,7 @@ def over_time(figures: Figures) -> str:
     sentence = f"{share(figures.total(top), figures.bounces)} of all bounces are {top.value}"
     if usual and columns[most] >= 2 * usual:
         times = columns[most] / usual
-        return f"{span(figures.bins[most])} had {times:.0f} times as many as usual; {sentence}"
+        return f"{span(figures.bins[most])} had {times:.2g} times as many as usual; {sentence}"
     return sentence
 
 
