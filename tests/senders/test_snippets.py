@@ -23,6 +23,7 @@ SENDERS = {
     "php": ("php", ["php", "-r", "new Redis();"], ["php"], "bounced.php"),
     "node": ("node", ["node", "-e", "require('redis')"], ["node"], "bounced.cjs"),
     "ruby": ("ruby", ["ruby", "-e", "require 'redis'"], ["ruby"], "bounced.rb"),
+    "haraka": ("node", ["node", "-e", "require('redis')"], ["node", "haraka.cjs"], "bounced.js"),
     "curl": ("curl", ["true"], ["sh"], "bounced.sh"),
     "go": ("go", ["go", "list", "github.com/gomodule/redigo/redis"], ["go", "run"], "bounced.go"),
     "java": ("java", ["java", "--version"], ["java", "-cp", "."], "Bounced"),
@@ -30,6 +31,19 @@ SENDERS = {
 # So that Debian's libraries are found, which are in no registry's form.
 ENVIRONMENT = os.environ | {"NODE_PATH": NODE_PATH, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode"}
 MORE = {"go", "java", "django"}  # `make snippets-more` requires them
+# In place of Haraka, which asks the plugin about one recipient.
+HARAKA = """
+const { createClient } = require('redis');
+const plugin = require('./bounced.js');
+global.DENY = 902;
+(async () => {
+  plugin.db = createClient({ url: process.argv[2] });
+  await plugin.db.connect();
+  const [user, host] = process.argv[3].split('@');
+  await plugin.hook_rcpt((code) => console.log(code === DENY ? 'do not send' : 'send'), {}, [{ user, host }]);
+  await plugin.db.quit();
+})();
+"""
 # In place of Jedis, which Debian does not have: as much of it as is used.
 JEDIS = """
 package redis.clients.jedis;
@@ -98,6 +112,9 @@ def test_it_tells_who_is_suppressed(sender, form, valkey, tmp_path):
         compile_java(tmp_path, {"redis/clients/jedis/JedisPooled.java": JEDIS, "Bounced.java": text})
     else:
         (tmp_path / file).write_text(text)
+    if sender == "haraka":
+        (tmp_path / "haraka.cjs").write_text(HARAKA)
+        file = valkey
 
     def ask(address: str) -> bool:
         done = subprocess.run(
