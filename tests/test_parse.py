@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bounced.commands import sources
-from tests import reports
+from tests import process, reports
 
 COMMAND = [sys.executable, "-m", "bounced", "parse"]
 JANE = reports.hard("jane@example.org", "letter-1")
@@ -211,6 +212,48 @@ def test_a_large_mbox_is_not_read_whole(tmp_path):
     assert first["recipients"][0]["recipient"] == "jane@example.org"
     assert second["error"].startswith("larger than")
     assert done.returncode == 1
+
+
+@pytest.fixture
+def large_box(tmp_path):
+    """An mbox that takes longer than one process is given for it."""
+    message = SEPARATOR + reports.hard("user-0000@example.org", "letter-0000").replace(b"\r\n", b"\n") + b"\n"
+    box = tmp_path / "box"
+    with box.open("wb") as file:
+        for number in range(1, 4001):
+            file.write(message.replace(b"0000", b"%04d" % number))
+    return box
+
+
+def test_all_processors_give_the_answers_of_one_in_the_order_of_the_messages(large_box):
+    missing = large_box.parent / "missing"
+    done = run("--json", large_box, missing)
+    assert done.returncode == 1
+    *lines, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["file"] for line in lines] == [f"{large_box}#{number}" for number in range(1, 4001)]
+    named = [line["recipients"][0]["recipient"] for line in lines]
+    assert named == [f"user-{number:04}@example.org" for number in range(1, 4001)]
+    assert last == {"file": str(missing), "error": "cannot read: No such file or directory"}
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_whatever_ends_it_ends_its_helpers(large_box, number):
+    command = subprocess.Popen(
+        [*COMMAND, "--json", large_box],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert command.stdout is not None
+    while len(process.children(command.pid)) < 2:  # it waits for us to read
+        assert command.stdout.readline()
+    helpers = list(process.children(command.pid))
+    (os.killpg if number == signal.SIGINT else os.kill)(command.pid, number)  # as Ctrl-C does, or kill -9
+    _, complaints = command.communicate(timeout=30)
+    process.wait_until(lambda: not any(map(process.exists, helpers)))
+    assert command.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    assert complaints == b""
 
 
 def test_a_reader_that_has_seen_enough(jane):

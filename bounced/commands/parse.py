@@ -5,27 +5,29 @@ terminal, a few coloured lines a message. A message that cannot be read is an er
 """
 
 import argparse
+import functools
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
-from bounced.commands import Exit, complain, say
+from bounced.commands import Exit, complain, cores, say
 from bounced.commands.judging import judged_by
 from bounced.commands.sources import Source, sources
 from bounced.core import pipeline
 from bounced.core.model import Reading, Severity
+from bounced.core.policy import Policy
 from bounced.core.printable import printable
 from bounced.core.ruleset import RulesError
 from bounced.settings import SettingsError
 
+T = TypeVar("T")
+
 PATIENCE = 1.0  # seconds before progress is shown
+EVERY = 0.1  # seconds between two pictures of it
 COLOURS = {Severity.HARD: "red", Severity.SOFT: "yellow", Severity.RECORD: "cyan", Severity.NONE: "dim"}
 
 
@@ -36,15 +38,33 @@ def run(args: argparse.Namespace) -> int:
     except (SettingsError, RulesError) as error:
         complain(*error.problems)
         return Exit.CONFIG
-    write = _write_json if args.json else _write_coloured if sys.stdout.isatty() else _write_columns
     status = Exit.OK
-    for source in _with_progress(sources(args.files)):
-        if source.error is not None:
-            status = Exit.NO
-            write({"file": _name(source), "error": source.error})
-        else:
-            write(as_object(_name(source), pipeline.read(source.raw, known, policy)))
+    messages = sources(args.files)
+    if sys.stdout.isatty() and not args.json:
+        for source in messages:
+            line = _line(source, known, policy)
+            status = Exit.NO if "error" in line else status
+            _write_coloured(line)
+        return status
+    written = functools.partial(_written, known, policy, _json if args.json else _columns)
+    for text, is_read in _with_progress(cores.in_order(written, messages)):
+        status = status if is_read else Exit.NO
+        say(text)
     return status
+
+
+def _written(
+    known: pipeline.Knowledge, policy: Policy, form: Callable[[dict[str, Any]], str], source: Source
+) -> tuple[str, bool]:
+    """Return what to print of a message, and whether it could be read."""
+    line = _line(source, known, policy)
+    return form(line), "error" not in line
+
+
+def _line(source: Source, known: pipeline.Knowledge, policy: Policy) -> dict[str, Any]:
+    if source.error is not None:
+        return {"file": _name(source), "error": source.error}
+    return as_object(_name(source), pipeline.read(source.raw, known, policy))
 
 
 def as_object(name: str, reading: Reading) -> dict[str, Any]:
@@ -79,21 +99,25 @@ def _name(source: Source) -> str:
     return os.fsencode(source.name).decode("utf-8", "backslashreplace")
 
 
-def _write_json(line: dict[str, Any]) -> None:
-    say(msgspec.json.encode(line).decode())
+def _json(line: dict[str, Any]) -> str:
+    return msgspec.json.encode(line).decode()
 
 
-def _write_columns(line: dict[str, Any]) -> None:
-    """Print file, kind, recipient, category, severity, status and diagnostic; "-" for what is not known."""
+def _columns(line: dict[str, Any]) -> str:
+    """File, kind, recipient, category, severity, status and diagnostic; "-" for what is not known."""
     if "error" in line:
-        say("\t".join((printable(line["file"]), "error", line["error"])))
-        return
+        return "\t".join((printable(line["file"]), "error", line["error"]))
+    rows = []
     for entry in line["recipients"] or [{}]:
         columns = (entry.get(name) for name in ("recipient", "category", "severity", "status", "diagnostic"))
-        say("\t".join(printable(column or "-") for column in (line["file"], line["kind"], *columns)))
+        rows.append("\t".join(printable(column or "-") for column in (line["file"], line["kind"], *columns)))
+    return "\n".join(rows)
 
 
 def _write_coloured(line: dict[str, Any]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal, as it takes its time
+    from rich.text import Text  # noqa: PLC0415
+
     console = Console(highlight=False, soft_wrap=True)
     name = Text(printable(line["file"]), "bold")
     if "error" in line:
@@ -116,20 +140,30 @@ def _write_coloured(line: dict[str, Any]) -> None:
             console.print(Text(f"    {printable(said)}", "dim"))
 
 
-def _with_progress(messages: Iterable[Source]) -> Iterator[Source]:
-    """Pass `messages` on; when they take long and nothing else is seen of it, show how far they are."""
+def _with_progress(results: Iterable[T]) -> Iterator[T]:
+    """Pass `results` on; when they take long and nothing else is seen of it, show how far they are."""
     if sys.stdout.isatty() or not sys.stderr.isatty():
-        yield from messages
+        yield from results
         return
-    columns = BarColumn(), TextColumn("{task.completed:,.0f} messages"), TimeElapsedColumn()
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task("", total=None)
-    show_at = time.monotonic() + PATIENCE
+    from rich import progress  # noqa: PLC0415 - only for a terminal, as it takes its time
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        progress.BarColumn(),
+        progress.TextColumn("{task.completed:,.0f} messages, {task.fields[rate]:,.0f} a second"),
+        progress.TimeElapsedColumn(),
+    )
+    # It draws itself when told: processes are forked, which does not go with threads.
+    bar = progress.Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
+    task = bar.add_task("", total=None, rate=0.0)
+    begun = time.monotonic()
+    show_at = begun + PATIENCE
     try:
-        for message in messages:
-            if time.monotonic() > show_at:
+        for count, result in enumerate(results, 1):
+            yield result
+            if (now := time.monotonic()) > show_at:
+                show_at = now + EVERY
                 bar.start()  # again and again does nothing
-            yield message
-            bar.advance(task)
+                bar.update(task, completed=count, rate=count / (now - begun), refresh=True)
     finally:
         bar.stop()
