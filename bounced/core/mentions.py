@@ -30,7 +30,7 @@ _AND = frozenset((
 ))  # fmt: skip
 # What follows it, when the line is about the address and not about something that the address did.
 _ABOUT = re.compile(
-    r"\s*(?:$|[:(\[,;-]|\.\.\.|\u2026|<mailto:|<[^<>\s]+@|=>|on \w{3},?\s|on \d|[.>]?\s*$"
+    r"\s*(?:$|[:(\[,;\u2013\u2014-]|\.\.\.|\u2026|<mailto:|<[^<>\s]+@|=>|on \w{3},?\s|on \d|[.>]?\s*$"
     r"|(?:said|fail(?:ed|s|ure)|unknown|rejected|user|mailbox|no such|delivery|could ?n[o']t"
     rf"|cannot|does|is|was|has)\b|(?:{'|'.join(_AND)}) <?[^\s<>@]{{1,64}}@)",
     re.IGNORECASE,
