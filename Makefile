@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SOURCES := bounced tests benchmarks tools
 
-.PHONY: install run test torture mta-more snippets-more lint lock dist clean
+.PHONY: install run test torture mta-more snippets-more lint lock docs dist clean
 
 install: $(VENV)/.installed
 
@@ -51,8 +51,13 @@ lint: install
 lock:
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
 		pyproject.toml -o requirements.lock
-	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev \
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev --extra docs \
 		pyproject.toml -o requirements-dev.lock
+
+# The documentation as a site; links, anchors and pages that lead nowhere are errors.
+docs: install
+	$(BIN)/sphinx-build -q -W --keep-going -j auto docs build/site
+	@echo build/site/index.html
 
 # A wheel with manual pages, completions, units and example configuration, and a source distribution.
 dist: install
