@@ -74,7 +74,11 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     if parser.description:
         yield from (".PP", *_prose(parser.description))
     for action in parser._actions:  # noqa: SLF001
-        if action.help and action.help != argparse.SUPPRESS and "--help" not in action.option_strings:
+        if (
+            action.help != argparse.SUPPRESS
+            and "--help" not in action.option_strings
+            and action.nargs != "A..."
+        ):
             yield from (".TP", _argument(parser, action), _text(_help(parser, action)))
     yield from _prose(parser.epilog or "", begins=".PP")
     for command in _commands(parser):
@@ -90,6 +94,9 @@ def _argument(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
 
 
 def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    if not action.help:
+        default = f"; without it: {action.default}" if action.default else ""
+        return f"one of {', '.join(map(str, action.choices))}{default}" if action.choices else "see below"
     formatter: Any = parser._get_formatter()  # noqa: SLF001
     return str(formatter._expand_help(action))  # noqa: SLF001
 
