@@ -74,12 +74,9 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     if parser.description:
         yield from (".PP", *_prose(parser.description))
     for action in parser._actions:  # noqa: SLF001
-        if (
-            action.help != argparse.SUPPRESS
-            and "--help" not in action.option_strings
-            and action.nargs != "A..."
-        ):
-            yield from (".TP", _argument(parser, action), _text(_help(parser, action)))
+        words = _help(parser, action)
+        if words and "--help" not in action.option_strings:
+            yield from (".TP", _argument(parser, action), _text(words))
     yield from _prose(parser.epilog or "", begins=".PP")
     for command in _commands(parser):
         yield from _command(command)
@@ -94,11 +91,15 @@ def _argument(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
 
 
 def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    if not action.help:
-        default = f"; without it: {action.default}" if action.default else ""
-        return f"one of {', '.join(map(str, action.choices))}{default}" if action.choices else "see below"
-    formatter: Any = parser._get_formatter()  # noqa: SLF001
-    return str(formatter._expand_help(action))  # noqa: SLF001
+    """Return what is said of an argument; "": its name says it, or nothing is to be said."""
+    if action.help == argparse.SUPPRESS or isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+        return ""
+    if action.help:
+        formatter: Any = parser._get_formatter()  # noqa: SLF001
+        return str(formatter._expand_help(action))  # noqa: SLF001
+    choices = [f"one of {', '.join(map(str, action.choices))}"] if action.choices else []
+    default = [f"without it: {action.default}"] if action.default else []
+    return "; ".join(choices + default)
 
 
 def _prose(text: str, *, begins: str = "") -> Iterator[str]:
