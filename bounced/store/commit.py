@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from bounced import events
 from bounced.core.policy import Change, Decision, Outcome, Policy, Result, State, What, decide
 from bounced.store.faults import StoreUnavailable
-from bounced.store.layout import EVENTS_KEPT, STATS_KEPT_DAYS, Keys, decision_arguments
+from bounced.store.layout import STATS_KEPT_DAYS, Keys, decision_arguments
 from bounced.store.node import DERIVE, RECORD, SETTLE, Call, Command, Plain
 from bounced.store.server import Server
 from bounced.store.stream import entry, event_of
@@ -107,11 +107,14 @@ class Committer:
         self._queue.extend(items)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
+        late = loop.call_at(deadline, _fail, items)
         try:
-            async with asyncio.timeout_at(deadline):
-                return await asyncio.gather(*(item.done for item in items))
-        except TimeoutError:
-            raise StoreUnavailable("no answer in time") from None
+            return [await item.done for item in items]
+        finally:
+            late.cancel()
+            for item in items:
+                if not item.done.cancel() and not item.done.cancelled():
+                    item.done.exception()  # one of them says enough
 
     async def finish(self) -> None:
         """Return when nothing is queued any more."""
@@ -256,7 +259,12 @@ class Committer:
         name = self._keys.name(each.address)
         identity = self._keys.tellable(each.decision.identity)
         event = event_of(name, each.item.change, each.decision, each.outcome, each.stood, identity=identity)
-        return ("XADD", self._keys.events, "MAXLEN", "~", EVENTS_KEPT, "*", *entry(event))
+        return ("XADD", self._keys.events, "MAXLEN", "~", self._keys.events_kept, "*", *entry(event))
+
+
+def _fail(items: Sequence[_Item]) -> None:
+    for item in items:
+        item.fail("no answer in time")
 
 
 def _counts(each: _Decided) -> list[str]:

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from bounced.settings.places import Address
 from bounced.settings.schema import Redis as Settings
@@ -202,10 +204,25 @@ class Node:
         return command
 
     async def _pipeline(self, commands: Sequence[Plain]) -> list[Any]:
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return await pipeline.execute(raise_on_error=False)
+        """Send commands at once and return their replies, errors among them.
+
+        redis-py's own pipelines do the same, in three times the time: they keep what a retry would need.
+        """
+        pool = self._client.connection_pool
+        connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.send_packed_command(b"".join([pack_command(each) for each in commands]))  # type: ignore[arg-type]
+            return [await self._reply(connection, command) for command in commands]
+        finally:
+            await pool.release(connection)
+
+    async def _reply(self, connection: AbstractConnection, command: Plain) -> Any:  # noqa: ANN401 - any
+        try:
+            reply = await connection.read_response()
+        except ResponseError as error:
+            return error
+        read = self._client.response_callbacks.get(str(command[0]))
+        return reply if read is None else read(reply)
 
 
 def _is_late(reply: Any) -> bool:  # noqa: ANN401 - any reply
