@@ -131,6 +131,7 @@ class Redis(Struct, frozen=True, kw_only=True):
         Durability.EVERYSEC
     )
     replicas: Annotated[int, Meta(ge=1, description="a whole number of at least 1")] = 1
+    events_kept: Annotated[int, Meta(ge=1000, description="a whole number of at least 1000")] = 100_000
     tls: Tls = Tls()
 
 

@@ -16,7 +16,9 @@ _SEEN_WIDTH = 13  # in the field "seen": digest, letter, mark
 class Keys:
     """The keys under one prefix, with the addresses in one form."""
 
-    def __init__(self, prefix: str, form: KeyForm = KeyForm.PLAIN) -> None:
+    def __init__(self, prefix: str, form: KeyForm = KeyForm.PLAIN, *, events_kept: int = EVENTS_KEPT) -> None:
+        """`events_kept`: at least so many events are kept, and not many more."""
+        self.events_kept = events_kept
         self._prefix = prefix
         self._form = form
         self.events = f"{prefix}:events"

@@ -14,7 +14,7 @@ from bounced.core.history import UNDO, Event, Standing, without
 from bounced.core.policy import Policy, State
 from bounced.store.archive import Archive
 from bounced.store.faults import StoreUnavailable
-from bounced.store.layout import EVENTS_KEPT, Keys, read_record
+from bounced.store.layout import Keys, read_record
 from bounced.store.node import DERIVE, RESTORE, SETTLE, Call, Command, Plain
 from bounced.store.server import Server
 from bounced.store.stream import entry
@@ -199,7 +199,7 @@ class Repair:
             ]
 
     def _event(self, plan: _Plan) -> Plain:
-        return ("XADD", self._keys.events, "MAXLEN", "~", EVENTS_KEPT, "*", *entry(plan.told))
+        return ("XADD", self._keys.events, "MAXLEN", "~", self._keys.events_kept, "*", *entry(plan.told))
 
     async def _count(self, plans: Sequence[_Plan], deadline: float) -> None:
         days = Counter(self._keys.stats(plan.told.at) for plan in plans if plan.fate is Fate.LIFTED)

@@ -55,11 +55,11 @@ class Store:
     ) -> Self:
         """Open a URL of settings.places, or "embedded" (a server of our own, its data in `state_dir`).
 
-        Of `settings` password_file, durability, replicas and tls count. Does not wait for a server at a URL:
-        ping does. Raises StoreUnavailable when the embedded one does not start or the settings contradict the
-        URL, and ValueError when the URL is none of these.
+        Of `settings` password_file, durability, replicas, events_kept and tls count. Does not wait for a server
+        at a URL: ping does. Raises StoreUnavailable when the embedded one does not start or the settings contradict
+        the URL, and ValueError when the URL is none of these.
         """
-        keys = Keys(prefix, form)
+        keys = Keys(prefix, form, events_kept=settings.events_kept)
         if url != "embedded":
             return cls(Server(url, settings), keys, policy)
         embedded = await Embedded.enter(state_dir)
@@ -178,6 +178,16 @@ class Store:
         """Yield how many addresses must be left alone, some at a time: the sum is all of them, but for a few."""
         async for keys in self._server.scan(f"{self._keys.hard('')}*", _deadline):
             yield len(keys)
+
+    async def rehearse(self, address: str, seconds: int) -> None:
+        """Give an address that is nobody's a row of one soft bounce, and forget it after so many seconds."""
+        key = self._keys.record(address)
+        await self._server.expect([("HSET", key, "soft", 1), ("EXPIRE", key, seconds)], _deadline())
+
+    async def forget(self, address: str) -> None:
+        """Remove all keys of an address, without an event."""
+        keys = (self._keys.record(address), self._keys.hard(address))
+        await self._server.expect([("DEL", key) for key in keys], _deadline())
 
     async def delivered(self, addresses: Sequence[str]) -> None:
         """Note that a message got through to each."""

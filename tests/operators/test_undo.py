@@ -8,6 +8,7 @@ import redis
 
 from bounced.core.model import Category
 from bounced.core.policy import Change, Policy, What
+from bounced.settings.schema import Redis
 from bounced.store import Store
 from tests.operators.calling import call
 
@@ -214,3 +215,46 @@ def test_what_cannot_be_meant_is_refused(valkey, options, words):
     done = undo(valkey, *options)
     assert done.returncode == 64
     assert words in done.stderr
+
+
+def test_reports_that_come_meanwhile_are_not_lost_and_keys_agree(valkey, store):
+    """Other daemons record while an undo runs: what they say stays, and each derived key follows its hash."""
+    addresses = [f"a{n}@example.org" for n in range(300)]
+    record(valkey, *(hard(address, "m0", **BAD) for address in addresses))
+
+    async def race() -> None:
+        writer = await Store.open(valkey, "bounced", Policy(), Path("unused"))
+        undoer = await Store.open(valkey, "bounced", Policy(), Path("unused"))
+        [page] = [page async for page in undoer.archive.events()]
+        wanted = {event.id for event in page.events}
+        histories = await undoer.repair.histories(addresses, lambda _: None)
+        coming = asyncio.gather(
+            *(writer.record([hard(address, "m1", **GOOD)]) for address in addresses[:100]),
+            *(writer.record([soft(address, "m2")]) for address in addresses[100:200]),
+        )
+        for i in range(0, 300, 50):
+            await undoer.repair.undo(histories, addresses[i : i + 50], wanted, dry_run=False)
+        await coming
+        # Who was busy all the time, or was told of too late, is done when it is run again.
+        await undoer.repair.undo(histories, addresses, wanted, dry_run=False)
+        await writer.close()
+        await undoer.close()
+
+    asyncio.run(race())
+    for n, address in enumerate(addresses):
+        row, rests, _ = standing(store, address)
+        assert (row, rests) == ((0, True) if n < 100 else (1, False) if n < 200 else (0, False))
+
+
+def test_so_many_events_are_kept_as_the_operator_says(valkey, store):
+    call("suppress", f"--set=redis.url={valkey}", "--set=redis.events_kept=1000", JANE)
+
+    async def fill() -> None:
+        settings = Redis(events_kept=1000)
+        opened = await Store.open(valkey, "bounced", Policy(), Path("unused"), settings=settings)
+        for i in range(0, 4000, 200):
+            await opened.record([soft(f"a{n}@example.org", "m") for n in range(i, i + 200)])
+        await opened.close()
+
+    asyncio.run(fill())
+    assert 1000 <= store.xlen("bounced:events") < 1300
