@@ -47,6 +47,24 @@ def declare(command: Callable[[str, str, str], argparse.ArgumentParser]) -> Iter
     doctor.add_argument("--json", action="store_true", help="one JSON object a finding")
     yield doctor
 
+    selftest = command("selftest", "send a report through the running daemon to its store", SELFTEST)
+    selftest.add_argument("--ready", action="store_true", help="only ask /readyz whether it is ready")
+    selftest.add_argument("--connect", metavar="HOST:PORT", help="where it listens, instead of smtp.listen")
+    yield selftest
+
+    tail = command("tail", "show the log to a person, as it comes", TAIL)
+    tail.add_argument("file", metavar="FILE|-", help="lines of JSON, followed across rotation; -: stdin")
+    tail.add_argument("--since", type=moment, metavar="WHEN", help="30m, 2h, 2026-11-22T03:10")
+    for option, what in (
+        ("--event", "NAME"),
+        ("--category", "CATEGORY"),
+        ("--severity", "SEVERITY"),
+        ("--domain", "DOMAIN"),
+        ("--address", "ADDRESS"),
+    ):
+        tail.add_argument(option, action="append", metavar=what, help="only these; may be repeated")
+    yield tail
+
 
 SHOW = """\
 The record, and from the event stream what has happened to the address: when, which report, which rule, which words.
@@ -113,3 +131,27 @@ examples:
   bounced doctor --json | jq 'select(.state != "ok")'
 
 Exit status: 0, with warnings too; 1 when something does not work, 78 when the settings are wrong."""
+
+SELFTEST = """\
+Connects as any mail server does, hands in a report of delivery about selftest-...@bounced.invalid, an address that
+nobody can have, and looks whether the store has taken it. With return_path.mode its return path is signed. It changes
+nothing that senders ask for and counts as no bounce; what it leaves behind is one line of the log, one in the numbers
+of delivered mail, and one event.
+
+examples:
+  bounced selftest
+  bounced selftest --ready          # for a container's health check: answers within milliseconds
+
+Exit status: 0 all is well, 1 with the step that failed, 69 the store does not answer, 78 settings."""
+
+TAIL = """\
+Bounces in columns, everything else in words; in colour at a terminal. All options must hold; of one that is repeated,
+one; --event and --category also take a beginning such as "bounce." or "invalid-". --domain holds for names below it
+too.
+
+examples:
+  journalctl -fu bounced -o cat | bounced tail -
+  bounced tail --category dmarc-issues --domain gmail.com /var/log/bounced.log
+  bounced tail --address jane@example.org --since 2h /var/log/bounced.log
+
+Exit status: 0 at the end of stdin or after a signal, 66 the file cannot be read, 78 settings."""

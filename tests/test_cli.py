@@ -35,6 +35,8 @@ COMMANDS = [
     "replay",
     "report",
     "doctor",
+    "selftest",
+    "tail",
 ]
 NOBODY = "--set=redis.url=redis://127.0.0.1:1/0"
 

@@ -7,16 +7,14 @@ identity is the Message-ID, so that a report on the same message, should one com
 
 import argparse
 import asyncio
-import os
 import signal
-import stat
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bounced.commands import Exit, complain
 from bounced.commands.asking import ask
+from bounced.commands.growing import file, lines_of, stdin
 from bounced.commands.judging import judged_by
 from bounced.core.address import canonical
 from bounced.core.classify import classify
@@ -27,10 +25,7 @@ from bounced.maillog import Attempt, Reader
 from bounced.settings import SettingsError
 from bounced.store import Store, StoreUnavailable
 
-BLOCK = 1 << 20  # octets read in one go
-LINE = 1 << 16  # octets of a line; what is longer is no line of Postfix's
 BATCH = 1000  # changes given to the store in one go
-POLL_SECONDS = 0.2
 AGAIN_SECONDS = 1.0  # until a store is asked again that does not answer
 
 
@@ -56,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        blocks = _stdin(stop) if args.file == "-" else _file(Path(args.file), stop)
-        async for lines in _lines(blocks):
+        blocks = stdin(stop) if args.file == "-" else file(Path(args.file), stop)
+        async for lines in lines_of(blocks):
             await learner.learn(lines)
         complain(learner.summary())
         return Exit.OK
@@ -141,76 +136,3 @@ class _Learner:
         self._counts["delivered"] += sum(change.what is What.DELIVERED for change in changes)
         self._counts["rows broken"] += len(with_row)
         self._counts["bounces"] += sum(change.what is not What.DELIVERED for change in changes)
-
-
-async def _lines(blocks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
-    """Yield whole lines, some at a time; those that are too long are left out."""
-    rest = b""
-    async for block in blocks:
-        *whole, rest = (rest + block).split(b"\n")
-        if len(rest) > LINE:
-            rest = b" " * LINE  # so that what is left of this line is too long as well
-        yield [line.decode("utf-8", "replace") for line in whole if len(line) < LINE]
-
-
-async def _stdin(stop: asyncio.Event) -> AsyncIterator[bytes]:
-    """Yield what comes, until the end or until `stop` is set."""
-    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
-        while not stop.is_set() and (block := os.read(sys.stdin.fileno(), BLOCK)):
-            yield block
-        return
-    reader = asyncio.StreamReader(limit=BLOCK)
-    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
-    )
-    stopped = asyncio.ensure_future(stop.wait())
-    stopped.add_done_callback(lambda _: pipe.close())  # which ends the reader
-    while block := await reader.read(BLOCK):
-        yield block
-    stopped.cancel()
-
-
-async def _file(path: Path, stop: asyncio.Event) -> AsyncIterator[bytes]:
-    """Yield what is in the file and what is added to it, also when it is renamed and made anew, or emptied."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        while True:
-            block = os.read(descriptor, BLOCK)
-            if block:
-                yield block
-                continue
-            if stop.is_set():
-                return
-            descriptor = _reopened(path, descriptor)
-            if os.fstat(descriptor).st_size == os.lseek(descriptor, 0, os.SEEK_CUR):
-                await _pause(stop)
-    finally:
-        os.close(descriptor)
-
-
-def _reopened(path: Path, descriptor: int) -> int:
-    """The descriptor to read on from: of the new file when there is one, and from the start when emptied."""
-    known = os.fstat(descriptor)
-    if known.st_size < os.lseek(descriptor, 0, os.SEEK_CUR):
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    try:
-        fresh = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return descriptor  # between rename and creation
-    found = os.fstat(fresh)
-    if (found.st_ino, found.st_dev) == (known.st_ino, known.st_dev):
-        os.close(fresh)
-        return descriptor
-    if known.st_size > os.lseek(descriptor, 0, os.SEEK_CUR):
-        os.close(fresh)
-        return descriptor  # the old one has been written to meanwhile
-    os.close(descriptor)
-    return fresh
-
-
-async def _pause(stop: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(POLL_SECONDS):
-            await stop.wait()
-    except TimeoutError:
-        pass
