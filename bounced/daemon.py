@@ -47,17 +47,18 @@ async def run(effective: Effective, load: Callable[[], Effective], show: str) ->
     """
     supervisor = Supervisor.of_environment()
     stop = stop_on_signal()
-    events.configure(effective.settings)
-    with sockets.opened(effective.settings.smtp) as listening:
+    settings = effective.settings
+    events.configure(settings)
+    with sockets.opened(settings.smtp, loopback_only=not settings.return_path_domains) as listening:
         async with (
-            Watch(effective.settings).answering(),
+            Watch(settings).answering(),
             _serving(effective, load, listening, supervisor) as store,
         ):
             for one in listening:
                 events.daemon_listening(str(one.endpoint), one.protocol)
             events.daemon_started(__version__, store.url)
             bound = [one.endpoint for one in listening]
-            greet(effective.settings, bound, store.url, show)
+            greet(settings, bound, store.url, show)
             supervisor.ready(f"Takes mail on {', '.join(map(str, bound))}, keeps what it says in {store.url}")
             events.daemon_draining(await stop)
             supervisor.stopping(DRAINING)

@@ -42,15 +42,23 @@ class Listening(NamedTuple):
 
 
 @contextmanager
-def opened(smtp: Smtp) -> Iterator[list[Listening]]:
+def opened(smtp: Smtp, *, loopback_only: bool = False) -> Iterator[list[Listening]]:
     """Yield the sockets that systemd has passed, else those of smtp.listen and smtp.lmtp; close them at the end.
 
-    Raises CannotStart.
+    `loopback_only`: other machines must not reach what systemd has passed. Raises CannotStart.
     """
     with ExitStack() as stack:
         listening = inherited()
         for one in listening:
             stack.callback(one.socket.close)
+        if exposed := [
+            str(one.endpoint) for one in listening if loopback_only and not one.endpoint.is_loopback
+        ]:
+            raise CannotStart(
+                f"return_path_domains: expected the domains of your return paths, as systemd opens"
+                f" {', '.join(exposed)} to other machines; without any, mail for every domain would be taken",
+                status=78,
+            )
         if not listening:
             wanted = [(endpoint, False) for endpoint in smtp.listen] + [
                 (endpoint, True) for endpoint in smtp.lmtp
@@ -122,8 +130,8 @@ def _explained(endpoint: Endpoint, error: OSError) -> CannotStart:
         )
     if error.errno == errno.EACCES:
         return CannotStart(
-            f"no permission to listen on {endpoint}: ports below 1024 need CAP_NET_BIND_SERVICE "
-            f"(the systemd unit gives it), or set smtp.listen",
+            f"no permission to listen on {endpoint}: let systemd open it (bounced.socket), as ports below 1024"
+            f" need CAP_NET_BIND_SERVICE, or set smtp.listen",
             status=77,
         )
     return CannotStart(f"cannot listen on {endpoint}: {error.strerror or error}; see smtp.listen", status=1)

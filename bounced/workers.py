@@ -62,6 +62,7 @@ class Parent(Supervisor):
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is all that is wanted
             os.dup2(nothing.fileno(), 0)
         words, descriptors, _, _ = socket.recv_fds(channel, 4096, 253)
+        channel.settimeout(0)  # a parent that is stopped must not stop us
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # noqa: FBT003 - its only parameter
         number, *protocols = words.decode().split()
@@ -302,7 +303,7 @@ async def run(settings: Settings, command: Sequence[str], show: str) -> None:
     stop = stop_on_signal()
     events.configure(settings)
     watch = Watch(settings)
-    with sockets.opened(settings.smtp) as listening:
+    with sockets.opened(settings.smtp, loopback_only=not settings.return_path_domains) as listening:
         async with watch.answering(), _store(settings) as store:
             workers = Workers(settings.workers, command, listening, stop, watch)
             await workers.start()
