@@ -148,7 +148,7 @@ examples:
   bounced serve --set smtp.listen=127.0.0.1:25025 --set redis.url=redis://127.0.0.1:6379/0
 
 SIGTERM or Ctrl-C: take no more mail, finish what was accepted, leave. A second Ctrl-C leaves at once.
-Exit status: 0 after a signal, 1 address in use, 69 no store, 77 no permission for the port, 78 settings."""
+Exit status: 0 after a signal, 1 address in use, 69 no embedded store, 77 no permission for the port, 78 settings."""
 
 CHECK_CONFIG = """\
 Settings come from the file, from variables such as BOUNCED_SMTP__LISTEN, and from --set; the last one wins.

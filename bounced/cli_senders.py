@@ -117,7 +117,7 @@ examples:
   bounced serve-map
   bounced serve-map --listen 127.0.0.1:10047 --when-down accept
 
-Exit status: 0 after a signal, 1 address in use, 69 no store at the start, 78 settings."""
+Exit status: 0 after a signal, 1 address in use, 69 no embedded store, 78 settings."""
 
 SNIPPETS = """\
 With the key prefix, host and port of the settings.

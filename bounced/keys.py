@@ -24,10 +24,14 @@ class KeysError(Exception):
         self.problems = tuple(problems)
 
 
+class NoKey(KeysError):  # noqa: N818 - it says what is the case
+    """The file is there and holds none yet."""
+
+
 def read(file: Path) -> dict[str, bytes]:
     """Read all keys: name to secret. A relative path is the name of a systemd credential.
 
-    Raises KeysError, which names every line that is wrong.
+    Raises KeysError, which names every line that is wrong, and of its kind NoKey.
     """
     file = secret(file)
     try:
@@ -48,7 +52,7 @@ def read(file: Path) -> dict[str, bytes]:
         else:
             keys[words[0]] = bytes.fromhex(words[1])
     if not keys and not problems:
-        problems.append(f"{file}: holds no key: bounced return-path keygen makes one")
+        raise NoKey([f"{file}: holds no key: bounced return-path keygen makes one"])
     if problems:
         raise KeysError(problems)
     return keys

@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Write a line for each address."""
 
     async def work(store: Store) -> int:
+        await store.ping()  # so that a store that is gone leaves no beginning of a list
         write = _json if args.format == "jsonl" else _csv()
         with progress("addresses") as advance:
             async for batch in store.suppressed():

@@ -1,8 +1,11 @@
 """`bounced return-path`: sign and verify return paths, make a key. The form is in docs/return-path.md."""
 
 import argparse
+import os
 import secrets
+import stat
 import string
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -91,7 +94,10 @@ def _verify(args: argparse.Namespace, file: Path) -> int:
 
 def _keygen(args: argparse.Namespace, file: Path) -> int:
     """Print a line for the key file, with a name that is not in it yet."""
-    taken = keys.read(file) if file.exists() else {}
+    try:
+        taken = keys.read(file) if file.exists() else {}
+    except keys.NoKey:  # what is redirected into the file has made it
+        taken = {}
     if args.kid in taken:
         complain(f"{file}: there is a key {args.kid}")
         return Exit.NO
@@ -100,6 +106,11 @@ def _keygen(args: argparse.Namespace, file: Path) -> int:
         return Exit.USAGE
     kid = args.kid or next(name for name in _free_names() if name not in taken)
     say(f"{kid} {secrets.token_hex(returnpath.KEY_OCTETS)}")
+    into = os.fstat(sys.stdout.fileno()).st_mode
+    if stat.S_ISREG(into) and into & stat.S_IROTH:
+        complain(
+            "everybody on this machine may read the file that the key went into: chmod o-r it, or make a new key"
+        )
     return Exit.OK
 
 

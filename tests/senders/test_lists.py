@@ -182,6 +182,13 @@ FULL = [
 ]
 
 
+@pytest.mark.parametrize("format_", ["csv", "jsonl"])
+def test_a_store_that_is_gone_exports_nothing_not_even_a_header(format_):
+    done = run(["export", "--format", format_, "--set=redis.url=redis://127.0.0.1:1/0"])
+    assert (done.returncode, done.stdout) == (69, "")
+    assert "the store does not answer" in done.stderr
+
+
 @pytest.mark.parametrize("form", KeyForm)
 @pytest.mark.parametrize("format_", ["csv", "jsonl"])
 def test_what_is_exported_and_imported_is_the_same(form, format_, valkey, store):

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,32 @@ def test_a_new_key_can_be_appended_and_used(key_file):
         file.write(line)
     signed = command(key_file, "sign", "--kid", line[:2], "--domain", "b.example", "jane@example.org")
     assert signed.returncode == 0
+
+
+@pytest.mark.parametrize(("mode", "complains"), [(0o644, True), (0o640, False)])
+def test_a_key_that_goes_where_everybody_may_read_it_is_complained_of(tmp_path, mode, complains):
+    file = tmp_path / "keys"
+    file.touch(mode=mode)
+    file.chmod(mode)
+    with file.open("a") as into:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "bounced",
+                "return-path",
+                "keygen",
+                "--set",
+                f"return_path.keys_file={file}",
+            ],
+            stdout=into,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert len(keys.read(file)) == 1
+    assert ("everybody on this machine may read the file" in done.stderr) is complains
 
 
 def test_a_file_that_everybody_may_read_is_complained_of(key_file):
