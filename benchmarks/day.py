@@ -32,12 +32,14 @@ from bounced.intake import ACCEPTED, Arrival, Intake
 from bounced.quarantine import Quarantine
 from bounced.reader import Reader
 from bounced.settings.schema import Alarms as Thresholds
+from bounced.settings.schema import Redis
 from bounced.store import Store
 from tests.redis_server import BINARIES, RedisServer
 
 OUTAGE = "university.example"
 STORM_HOURS, OUTAGE_HOUR = range(9, 13), 14
 CALLERS = 50
+EVENTS = 1_000_000  # that are kept
 
 
 class Cause(NamedTuple):
@@ -187,7 +189,7 @@ def gone_before(reports: int) -> list[str]:
 
 async def live(url: str, reports: int, end: int, folder: Path) -> int:
     """Let the day happen and print the alarms; return since when its reports were recorded."""
-    store = await Store.open(url, "bounced", Policy(), folder)
+    store = await Store.open(url, "bounced", Policy(), folder, settings=Redis(events_kept=EVENTS))
     reader = Reader(knowledge.read(None), Policy(), max_recipients=100)
     intake = Intake(reader, store, Quarantine(folder))
     alarms, minute = Alarms(Thresholds(), end - 86400), end - 86400
@@ -250,7 +252,9 @@ def command(url: str, *words: str) -> str:
     """Return what a command prints."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        status = cli.main([words[0], f"--set=redis.url={url}", *words[1:]])
+        status = cli.main(
+            [words[0], f"--set=redis.url={url}", f"--set=redis.events_kept={EVENTS}", *words[1:]]
+        )
     assert status == 0, out.getvalue()
     return out.getvalue()
 

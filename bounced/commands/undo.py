@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
         wanted = {event.id for event in found}
         since, until = written(args.since), written(args.until or int(time.time()))
         say(f"{len(found):>10,}  bounces match, of {len(names):,} addresses, from {since} to {until}")
-        oldest = await store.archive.oldest()
-        if oldest is not None and oldest > args.since:
-            complain(f"the oldest event that is kept is of {written(oldest)}: what was before it stays")
+        if await store.archive.lost(args.since):
+            oldest = await store.archive.oldest()
+            complain(f"the oldest change that is kept is of {written(oldest or 0)}: what was before it stays")
         if not names:
             return Exit.OK
         _tell(await _undo(store, histories, names, wanted, dry_run=True), "would be")

@@ -61,6 +61,7 @@ class Figures:
     providers: dict[str, Counter[Category]] = field(default_factory=dict)
     domains: Counter[str] = field(default_factory=Counter)
     events: int = 0
+    events_lost: bool = False  # some of this time are not kept any more
     events_since: datetime | None = None
     servers: Counter[str] = field(default_factory=Counter)
     server_causes: dict[str, Counter[str]] = field(default_factory=dict)
@@ -189,6 +190,7 @@ def _strongest(rows: Mapping[str, Counter[Category]], number: int) -> dict[str, 
 async def _read_events(
     archive: Archive, figures: Figures, since: int, advance: Callable[[int], None], *, hourly: bool
 ) -> None:
+    figures.events_lost = await archive.lost(since)
     texts = _Masked()
     async for page in archive.events(since):
         for event in page.events:

@@ -21,12 +21,12 @@ def safe(text: str) -> str:
 
 def nice(number: int) -> int:
     """Return the next number up that reads well on an axis."""
+    if number <= 10:
+        return next(top for top in (1, 2, 4, 6, 8, 10) if number <= top)
     unit = 1
-    while True:
-        for step in (1, 2, 3, 4, 5, 6, 8, 10):
-            if number <= step * unit:
-                return step * unit
+    while number > 100 * unit:
         unit *= 10
+    return next(step * unit for step in (12, 15, 20, 25, 30, 40, 50, 60, 80, 100) if number <= step * unit)
 
 
 def drawing(

@@ -89,7 +89,8 @@ def _over_time(figures: Figures) -> str:
         ],
     )
     plot = f"<div>{_plot(svg, [(0, top), (0.5, top // 2), (1, 0)])}{_ticks(figures)}</div>"
-    sub = f"Bounces by category, a column is {words.step(figures)}; one hue for all that the same people have to act on"
+    lost = f" {words.LOST}" if figures.hourly and figures.events_lost else ""
+    sub = f"By category, a column is {words.step(figures)}; one hue for all that the same people have to act on.{lost}"
     return _section(
         words.over_time(figures), sub, f'<div class="split">{plot}{_legend(figures)}</div>' + table
     )
@@ -250,6 +251,8 @@ def _foot(figures: Figures) -> str:
             "These are counts, not rates: how much was sent is not known here. "
             "With <code>bounced report --sent</code> there are rates too."
         )
+    if figures.events_lost:
+        notes.append(words.LOST)
     if figures.events_since is not None:
         notes.append(f"Servers and diagnostics are of {figures.events:,} bounces, {_since(figures)}.")
     return f"<footer>{''.join(f'<p>{note}</p>' for note in notes)}</footer>"

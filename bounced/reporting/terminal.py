@@ -54,6 +54,8 @@ def _parts(figures: Figures) -> Iterator[RenderableType]:
     for moment, number in sorted(figures.ends.items()):
         months[f"{moment:%Y-%m}"] = months.get(f"{moment:%Y-%m}", 0) + number
     yield from _titled(words.ends(figures), _list([*months.items(), ("later", figures.ends_later)]))
+    if figures.events_lost:
+        yield Line(f"\n{words.LOST}", style="dim")
     if figures.sent is None or not figures.sent.total:
         yield Line("\nCounts, not rates: --sent says how much was sent.", style="dim")
 

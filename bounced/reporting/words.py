@@ -12,6 +12,7 @@ from bounced.reporting.figures import Bin, Figures
 
 ADVICE = advice.read(files("bounced.core").joinpath("categories.toml").read_text("utf-8"))
 ALL_OTHERS = "all others"
+LOST = "Older changes of this time are not kept any more: redis.events_kept says how many are."
 
 # Who has to act: categories of one family have one hue.
 FAMILIES: Mapping[str, tuple[Category, ...]] = {

@@ -33,6 +33,11 @@ class Archive:
         """Return what stands for an address in events."""
         return self._keys.name(address)
 
+    async def lost(self, since: int) -> bool:
+        """Return whether events that were recorded after `since` may not be kept any more."""
+        oldest = await self.oldest()
+        return oldest is not None and oldest > since and await self.length() >= self._keys.events_kept
+
     async def length(self) -> int:
         """Return how many events there are."""
         [length] = await self._server.expect([("XLEN", self._keys.events)], _deadline())

@@ -247,8 +247,6 @@ def test_reports_that_come_meanwhile_are_not_lost_and_keys_agree(valkey, store):
 
 
 def test_so_many_events_are_kept_as_the_operator_says(valkey, store):
-    call("suppress", f"--set=redis.url={valkey}", "--set=redis.events_kept=1000", JANE)
-
     async def fill() -> None:
         settings = Redis(events_kept=1000)
         opened = await Store.open(valkey, "bounced", Policy(), Path("unused"), settings=settings)
@@ -258,3 +256,8 @@ def test_so_many_events_are_kept_as_the_operator_says(valkey, store):
 
     asyncio.run(fill())
     assert 1000 <= store.xlen("bounced:events") < 1300
+    told = undo(valkey, "--set=redis.events_kept=1000", "--rule", "none")
+    assert "what was before it stays" in told.stderr
+    words = ("--set=redis.events_kept=1000", "--since", "1h", "--html", "-")
+    assert "not kept any more" in call("report", f"--set=redis.url={valkey}", *words).stdout
+    assert "what was before it stays" not in undo(valkey, "--rule", "none").stderr  # as far as it knows
