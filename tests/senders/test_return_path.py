@@ -84,7 +84,7 @@ def command(key_file: Path, *words: str, stdin: str = "") -> "subprocess.Complet
 
 def test_the_document_has_vectors_and_code():
     assert len(VECTORS) == 5
-    assert CODE.keys() - {"sh"} == PROGRAMS.keys()
+    assert CODE.keys() - {"sh", "text"} == PROGRAMS.keys()
 
 
 @pytest.mark.parametrize(("kid", "day", "address", "mid", "domain", "local"), VECTORS)
