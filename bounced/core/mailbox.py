@@ -68,10 +68,10 @@ def decode_utf8_address(text: str) -> str:
 
 
 def _bare(match: re.Match[str]) -> str:
-    local = match["local"]
-    if match.string[match.end() : match.end() + 1] in _PAIRS.get(local[0], ()):
+    local, domain = match.groups()
+    if local[0] in _PAIRS and match.string[match.end() : match.end() + 1] in _PAIRS[local[0]]:
         local = local[1:]
-    return f"{local}@{match['domain'].rstrip('.')}"
+    return f"{local}@{domain.rstrip('.')}"
 
 
 def _point(match: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ A new server is a new entry with its own example, not code.
 All patterns are RE2: linear in the text, whatever the text.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,9 +37,9 @@ MAX_LINE = 1_000  # characters of one line
 MAX_LINES = 2_000
 
 # The returned message, when nothing announces it: its trace header, RFC 5321 section 4.4, at the left margin.
-_TRACE = re2.compile(
+_TRACE = re.compile(
     r"(?m)^(?:Return-Path|Received|DKIM-Signature|X-Received|X-Google-Smtp-Source|Delivered-To|X-Envelope-From"
-    r"|X-Originating-IP|ARC-Seal|Message-ID|X-Apparently-To): ?.*\n(?:[ \t]+.*\n|[A-Za-z][A-Za-z0-9-]*:.*\n)"
+    r"|X-Originating-IP|ARC-Seal|Message-ID|X-Apparently-To): ?.*+\n(?:[ \t]++.*+\n|[A-Za-z][A-Za-z0-9-]*+:.*+\n)"
 )
 # A gateway that has looked for something and found it speaks of this message.
 _FOUND = re2.compile(

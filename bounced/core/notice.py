@@ -27,6 +27,7 @@ _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
     map(ord, "「」『』【】"), 0x22
 )
 _CJK = "\u3001-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
+_HAS_CJK = re.compile(rf"[{_CJK}]")
 _SCRIPT_CHANGES = re.compile(rf"(?<=[{_CJK}])(?=[A-Za-z0-9<])|(?<=[A-Za-z0-9>])(?=[{_CJK}])")
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=\))\s+(?=[A-Z])|(?<=\u3002)")
 _SPLIT = re.compile(r"(<[^<>\s]{1,320})\n[ \t]*([^<>\s]{1,255}>)")
@@ -36,7 +37,7 @@ def read(mail: ReturnedMail) -> Report | None:
     """Read the notice of `mail`; None when it is no report. A report may have no recipient that can be told."""
     marks = mail.marks
     notice = _SPLIT.sub(_joined, mail.notice)
-    if not notice.isascii():
+    if not notice.isascii() and _HAS_CJK.search(notice):
         notice = _SCRIPT_CHANGES.sub(" ", notice.translate(_WIDE))
     kind, is_sure = _kind(mail, notice, marks)
     if kind is None:

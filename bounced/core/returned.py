@@ -56,9 +56,10 @@ class ReturnedMail:
     @cached_property
     def feedback(self) -> str | None:
         """The fields of an abuse complaint, RFC 5965 section 2, from a part of their own or in the notice."""
-        if self._feedback is None and not self.status and _FEEDBACK_IN_TEXT.search(self.notice):
-            return self.notice
-        return self._feedback
+        if self._feedback is not None or self.status:
+            return self._feedback
+        is_there = "feedback-type" in self.notice.lower() and _FEEDBACK_IN_TEXT.search(self.notice)
+        return self.notice if is_there else None
 
     @property
     def notice(self) -> str:
@@ -77,7 +78,10 @@ class ReturnedMail:
         """The first message inside: a part of its own, else what is copied below the notice."""
         if self._inner is not None:
             return self._inner
-        copy = dedent(self._cut[1]).lstrip("\n>")
+        copy = self._cut[1].lstrip("\n")
+        if copy.startswith((" ", "\t")):
+            copy = dedent(copy)
+        copy = copy.lstrip("\n>")
         return parse(copy.encode("utf-8", "replace")) if copy else None
 
     @cached_property
@@ -131,6 +135,8 @@ class ReturnedMail:
     @cached_property
     def fields_in_text(self) -> str | None:
         """Delivery-status fields that stand in the notice, when it is this mail that reports."""
+        if "-recipient" not in self.notice.lower():
+            return None
         first = _FIELDS_IN_TEXT.search(self.notice)
         if first is None or not self._reports_in_text:
             return None

@@ -23,7 +23,7 @@ _REPEATED = re.compile(
     r"|(?:(?<=#)[245]|(?<!#))\.\d\.\d{1,3}(?![\w.]*\d))[ #:;-]{0,3}"
 )
 _LEADING = re.compile(r"^\s*[245][0-57]\d(?=\s|$)")
-_ANSWERED = re.compile(r"[rawd>](?:eply to|esponse to|fter|hile |uring|>>)", re.IGNORECASE)
+_ANSWERED = ("reply to", "response to", "after", "while ", "during", ">>>")
 _COMMAND = re.compile(
     r"(?:in reply to|response to|after|while (?:sending|talking)|during|>>>)[^<:]{0,40}?"
     r"\b(end of data|connect|EHLO|HELO|STARTTLS|AUTH|MAIL|RCPT|DATA)\b",
@@ -69,8 +69,11 @@ def words(text: str) -> str:
 
 def command(text: str) -> str | None:
     """Return the SMTP command that a mail server says it was answered to: "RCPT" ("in reply to RCPT TO")."""
-    answered = _ANSWERED.search(text)  # in few texts; the whole pattern takes ten times as long
-    match = _COMMAND.search(text, max(answered.start() - len("in "), 0)) if answered else None
+    lower = text.lower()
+    # As in most texts: the pattern takes ten times as long.
+    if not any(words in lower for words in _ANSWERED):
+        return None
+    match = _COMMAND.search(text)
     if match is None:
         return None
     verb = match[1].upper()

@@ -65,6 +65,7 @@ _GUESSES = re.compile(r"\b(?:possible|common|likely|usual|typical) (?:reasons|ca
 _PLAIN = str.maketrans(
     {"ł": "l", "\u0131": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
 )
+_HAS_NO_PLAIN = re.compile("[łıßøæœđðþ]")  # to be looked for: translating takes longer than all else here
 _PIECE = 512  # characters
 _MARKS = re.compile("[\u0300-\u036f\u200b-\u200f\ufeff]")
 
@@ -78,7 +79,9 @@ def fold(text: str) -> str:
 
 
 def _fold(text: str) -> str:
-    plain = _MARKS.sub("", unicodedata.normalize("NFKD", text)).translate(_PLAIN)
+    plain = _MARKS.sub("", unicodedata.normalize("NFKD", text))
+    if _HAS_NO_PLAIN.search(plain):
+        plain = plain.translate(_PLAIN)
     return unicodedata.normalize("NFC", plain)
 
 
@@ -87,7 +90,7 @@ def mask(text: str) -> str:
     text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS))
     text = text.replace(",", ", ").replace(";", "; ").replace("...", "... ")
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
-    text = _CAMEL.sub(r" \g<0>", text).translate(_HYPHENS).lower()
+    text = _CAMEL.sub(lambda capital: f" {capital[0]}", text).translate(_HYPHENS).lower()
     text = _quoted(text)
     if " causes" in text or " reasons" in text:
         text = _GUESSES.sub("", text)

@@ -76,6 +76,13 @@ def test_a_report_in_the_returned_mail_is_not_believed():
     assert names(read(raw)) == ["jane@example.org"]
 
 
+def test_a_copy_below_the_notice_may_be_indented():
+    in_words = MESSAGES["plain-words"].decode().partition("--- Below")[0]
+    copy = "    Message-ID: <letter@app.example.com>\n    To: jane@example.org\n"
+    raw = f"{in_words}--- Below this line is a copy of the message.\n\n{copy}"
+    assert read(raw).report.original_message_id == "<letter@app.example.com>"
+
+
 def test_a_report_forwarded_by_somebody_is_read():
     reading = read(MESSAGES["forwarded"])
     assert names(reading) == ["jane@example.org"]
