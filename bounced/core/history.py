@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from bounced.core.model import Category
 from bounced.core.policy import LETTERS, Change, Policy, Record, What, apply, decide
 
+_CATEGORIES = frozenset(category.value for category in Category)
+_WHATS = frozenset(what.value for what in What)
+
 UNDO = "undo"  # what an event says of the undoing of others
 
 
@@ -85,6 +88,8 @@ def without(
             if event.soft_before < earlier.soft:  # a sender broke the row, which no event tells
                 known = replace(known, soft=0)
         if event.id not in gone and event.what != UNDO:
+            if event.what not in _WHATS:  # of a later version
+                return None
             known = _happens(known, event, policy)
         earlier = event
     last = events[-1]
@@ -120,7 +125,7 @@ def _happens(record: Record, event: Event, policy: Policy) -> Record:
         event.address,
         What(event.what),
         at=event.at,
-        category=Category(event.category) if event.category else None,
+        category=Category(event.category) if event.category in _CATEGORIES else None,
         until=event.hard_until if moved else None,
         reason=event.reason or None,
     )

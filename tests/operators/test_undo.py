@@ -1,12 +1,17 @@
 """Undo: what was wrong goes, what was known before comes back, later evidence stays; once, and with exact counts."""
 
 import asyncio
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import redis
 
 from bounced.core.model import Category
+from bounced.core.naming import KeyForm, hidden_name, name_of
 from bounced.core.policy import Change, Policy, What
 from bounced.settings.schema import Redis
 from bounced.store import Store
@@ -26,9 +31,9 @@ def soft(address, message, **said) -> Change:
     return Change(address, What.SOFT, message, **(FULL | said))
 
 
-def record(url, *changes) -> None:
+def record(url, *changes, form=KeyForm.PLAIN) -> None:
     async def work() -> None:
-        store = await Store.open(url, "bounced", Policy(), Path("unused"))
+        store = await Store.open(url, "bounced", Policy(), Path("unused"), form)
         for change in changes:
             await store.record([change])
         await store.close()
@@ -149,6 +154,30 @@ def test_what_events_do_not_explain_is_left_alone(valkey, store):
     assert done.returncode == 1
     assert "events do not explain" in done.stdout
     assert store.hget(f"bounced:addr:{JANE}", "hard_until") == "4000000000"
+
+
+def test_addresses_that_keys_do_not_name_are_undone_too(valkey, store):
+    record(valkey, hard(JANE, "m0", **BAD), hard(hidden_name(JOE), "m0", **BAD), form=KeyForm.SHA256)
+    names = (name_of(JANE, KeyForm.SHA256), hidden_name(JOE))
+    assert all(standing(store, name)[1] for name in names)
+    undo(valkey, "--set=redis.key_form=sha256", "--rule", "bad-rule", "--yes")
+    assert not any(standing(store, name)[1] for name in names)
+
+
+@pytest.mark.parametrize(("answer", "rests"), [("n", True), ("", True), ("y", False)])
+def test_at_a_terminal_it_asks(answer, rests, valkey, store):
+    record(valkey, hard(JANE, "m0", **BAD))
+    words = ["undo", f"--set=redis.url={valkey}", "--since", "1h", "--rule", "bad-rule"]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "bounced", *words], stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.write(ours, f"{answer}\n".encode())
+        assert process.wait(60) == 0
+    assert b"Undo this? [y/N]" in os.read(ours, 65536)
+    os.close(ours)
+    os.close(theirs)
+    assert standing(store, JANE)[1] == rests
 
 
 def test_an_undo_that_died_half_way_is_finished(valkey, store):
