@@ -34,8 +34,8 @@ torture: install
 
 # Mail servers that are slower to get: CONTRIBUTING.md.
 mta-more: install
-	tests/mta/unpack.sh sendmail
-	BOUNCED_REQUIRE_MTA=all $(BIN)/pytest tests/mta -k TestSendmail
+	tests/mta/unpack.sh sendmail courier
+	BOUNCED_REQUIRE_MTA=all $(BIN)/pytest tests/mta -k "TestSendmail or TestCourier"
 
 # The snippets for Go, Java and Django: CONTRIBUTING.md.
 snippets-more: install

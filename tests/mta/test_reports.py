@@ -12,6 +12,7 @@ import pytest
 
 from bounced.core.model import Severity
 
+from .courier import Courier
 from .daemon import Daemon
 from .exim import Exim
 from .fates import FATES
@@ -114,3 +115,8 @@ class TestOpenSMTPD(Reports):
 @pytest.mark.mta("sendmail")
 class TestSendmail(Reports):
     server = Sendmail
+
+
+@pytest.mark.mta("courier")
+class TestCourier(Reports):
+    server = Courier

@@ -7,6 +7,7 @@ set -euo pipefail
 declare -A packages=(
     [exim]="exim4-daemon-light"
     [opensmtpd]="opensmtpd"
+    [courier]="courier-mta dash coreutils sed"
     [sendmail]="sendmail-bin dash coreutils sed"
 )
 # Most of the bulk, and none of it is used: no server here runs Perl or converts character sets.
