@@ -95,7 +95,7 @@ def _verify(args: argparse.Namespace, file: Path) -> int:
 def _keygen(args: argparse.Namespace, file: Path) -> int:
     """Print a line for the key file, with a name that is not in it yet."""
     try:
-        taken = keys.read(file) if file.exists() and file.stat().st_size else {}  # `>> file` has made it already
+        taken = keys.read(file) if file.exists() else {}
     except keys.NoKey:  # what is redirected into the file has made it
         taken = {}
     if args.kid in taken:
