@@ -30,6 +30,7 @@ lost         60 IN MX    10 nowhere
 alias        60 IN MX    10 other
 other        60 IN CNAME mx
 """
+DOMAINS = ("good", "missing", "none", "null", "lost", "elsewhere", "alias")
 
 
 def found(*assignments: str, status: int | None = None) -> Findings:
@@ -167,33 +168,30 @@ def test_rules_of_ones_own_are_linted(tmp_path):
 
 @pytest.fixture(scope="module")
 def resolved(tmp_path_factory):
-    """Run the doctor where the resolver asks a name server of the tests."""
+    """What the doctor says of the domains of the zone, where the resolver asks a name server of the tests."""
     if os.geteuid():
         pytest.skip("port 53 is root's")
     address = f"127.53.{secrets.randbelow(255)}.{1 + secrets.randbelow(250)}"
     file = tmp_path_factory.mktemp("resolver") / "resolv.conf"
     file.write_text(f"nameserver {address}\n")
     script = f'mount --bind {file} "$(readlink -f /etc/resolv.conf)" && exec "$@"'
-
-    def say(domain: str) -> list[tuple[str, str, str]]:
-        options = ["--set", f"return_path_domains={domain}", "--set", f"state_dir={file.parent}"]
-        command = [sys.executable, "-m", "bounced", "doctor", "--json", *options]
+    domains = ",".join(f"{name}.example.com" for name in DOMAINS)
+    options = ["--set", f"return_path_domains={domains}", "--set", f"state_dir={file.parent}"]
+    command = [sys.executable, "-m", "bounced", "doctor", "--json", *options]
+    with serving(address, ZONE):
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-c", script, "sh", *command],
             capture_output=True,
             text=True,
             check=False,
         )
-        if "unshare" in done.stderr:
-            pytest.skip(done.stderr)
-        return _parsed(done, None)["dns"]
-
-    with serving(address, ZONE):
-        yield say
+    if "unshare" in done.stderr:
+        pytest.skip(done.stderr)
+    return _parsed(done, None)["dns"]
 
 
 def test_a_domain_as_it_should_be(resolved):
-    assert resolved("good.example.com") == [
+    assert [one for one in resolved if "good.example.com" in one[1]] == [
         ("ok", "good.example.com is taken by mx.example.com, 127.0.0.1", ""),
         ("ok", "good.example.com says by SPF who sends with it", ""),
     ]
@@ -207,10 +205,10 @@ def test_a_domain_as_it_should_be(resolved):
         ("null", "error", "says by its MX record that it takes no mail", "add to its zone"),
         ("lost", "error", "nowhere.example.com, the MX of lost.example.com, has no address", "IN A <address"),
         ("elsewhere", "warning", "far.example.com, 192.0.2.1: none of this machine's", "forwards port 25"),
-        ("alias", "warning", "is a CNAME", "address records of its own"),
+        ("alias", "warning", "the MX of alias.example.com, is a CNAME", "address records of its own"),
         ("none", "warning", "has no SPF record", 'IN TXT "v=spf1'),
     ],
 )
 def test_what_dns_must_say_instead(resolved, domain, state, words, advice):
-    said = resolved(f"{domain}.example.com")
+    said = [one for one in resolved if f"{domain}.example.com" in one[1]]
     assert any(one[0] == state and words in one[1] and advice in one[2] for one in said), said
