@@ -34,8 +34,8 @@ def cluster(tmp_path):
 
 
 @pytest.fixture
-def trio(tmp_path):
-    trio = SentinelTrio(BINARIES["valkey"], tmp_path)
+def trio(request, tmp_path):
+    trio = SentinelTrio(BINARIES["valkey"], tmp_path, **getattr(request, "param", {}))
     yield trio
     trio.kill()
 
@@ -93,13 +93,15 @@ def test_a_cluster_fails_over_by_hand_under_load(cluster, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("how", "replicas", "window"),  # seconds of confirmed changes that may be lost
+    ("how", "replicas", "window", "trio"),  # seconds of confirmed changes that may be lost
     [
-        ("killed", 1, 0),
-        ("frozen", 1, 0),
-        ("by hand", 2, 0),
-        ("by hand", 1, 3.0),  # the old primary lives on and has a replica for a moment
+        ("killed", 1, 0, {}),
+        ("frozen", 1, 0, {}),
+        ("by hand", 2, 0, {}),
+        ("by hand", 1, 3.0, {}),  # the old primary lives on and has a replica for a moment
+        ("by hand", 1, 0.2, {"min-replicas-to-write": "2"}),  # it takes no writes when it has lost one
     ],
+    indirect=["trio"],
 )
 def test_sentinels_fail_over_under_load(trio, how, replicas, window, capsys):
     async def scenario() -> Any:
