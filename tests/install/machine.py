@@ -19,7 +19,8 @@ NAMESPACES = "--pid --fork --kill-child --mount --uts --ipc --net --cgroup"
 
 INSIDE = """
 mount --make-rprivate /
-base=$(mktemp -d)
+base={test}/base
+mkdir "$base"
 mount -t tmpfs tmpfs "$base"
 mkdir "$base/upper" "$base/work" "$base/root"
 root=$base/root
@@ -78,6 +79,8 @@ def impossible() -> str:
     """Say why it cannot be done here; "": it can."""
     if not INIT.exists():
         return "there is no systemd: apt-get install systemd"
+    if not os.access(_own_control_group(), os.W_OK):
+        return "no control group (version 2) may be made"
     tried = subprocess.run(
         ["unshare", *NAMESPACES.split(), "true"], capture_output=True, text=True, check=False
     )
@@ -126,11 +129,7 @@ def run(script: str, directory: Path, **places: Path) -> str:
 @contextmanager
 def _control_group() -> Iterator[Path]:
     """Make a control group for systemd to do with as it likes; remove it with all that is below."""
-    hierarchy = re.search(r"^\S+ (\S+) cgroup2 ", Path("/proc/mounts").read_text(), re.MULTILINE)
-    own = re.search(r"^0::(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
-    assert hierarchy
-    assert own
-    group = Path(hierarchy[1] + own[1], f"bounced-test-{os.getpid()}")
+    group = _own_control_group() / f"bounced-test-{os.getpid()}"
     group.mkdir()
     try:
         yield group
@@ -140,3 +139,10 @@ def _control_group() -> Iterator[Path]:
         wait_until(lambda: "populated 0" in (group / "cgroup.events").read_text())
         for below, _, _ in os.walk(group, topdown=False):
             Path(below).rmdir()
+
+
+def _own_control_group() -> Path:
+    """Where ours is in the unified hierarchy; a directory that does not exist when there is none."""
+    hierarchy = re.search(r"^\S+ (\S+) cgroup2 ", Path("/proc/mounts").read_text(), re.MULTILINE)
+    own = re.search(r"^0::(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
+    return Path(hierarchy[1] + own[1]) if hierarchy and own else Path("/nowhere")
