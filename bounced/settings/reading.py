@@ -134,6 +134,8 @@ def _toml(value: object) -> str:
         return f'"{value}"'
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, int) and not isinstance(value, Size):
         return str(value).lower()  # true and false are integers too
     if isinstance(value, Period):
