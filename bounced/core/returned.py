@@ -106,10 +106,13 @@ class ReturnedMail:
     def is_bulk(self) -> bool:
         """Whether it went to many: what it quotes, whatever its return path, is an example or somebody's letter."""
         headers = self.headers
-        return not self.is_from_server and (
-            headers.get("precedence").strip().lower() in _BULK
-            or any(name in headers for name in _LIST_FIELDS)
-        )
+        precedence = headers.get("precedence").strip().lower()
+        if self.is_from_server:
+            return False
+        if precedence == "list" or any(name in headers for name in _LIST_FIELDS):
+            return True
+        # Servers, too, call their reports bulk; these say in the subject what they are.
+        return precedence in _BULK and "failed" not in self.marks.says(headers.get("subject"))
 
     @property
     def _is_forward(self) -> bool:

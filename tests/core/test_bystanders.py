@@ -109,3 +109,11 @@ Your message could not be delivered.
 def test_what_a_newsletter_quotes_is_no_report_though_its_return_path_is_null(headers):
     reading = read(BULK.format(headers=headers))
     assert (reading.report.kind, names(reading)) == ("other", [])
+
+
+def test_a_report_may_be_called_bulk():
+    report = (
+        "Return-Path: <>\nFrom: Example Net <info@isp.example>\nPrecedence: bulk\nSubject: Undeliverable mail\n\n"
+        "Your message could not be delivered.\n\n<jane@example.org>: 550 5.1.1 User unknown\n"
+    )
+    assert names(read(report)) == ["jane@example.org"]
