@@ -55,7 +55,6 @@ class Archive:
 
         `names`: only those of these names of the keys; None: all.
         """
-        wanted = None if names is None else {name.encode() for name in names}
         start = f"({after}" if after else "-" if since is None else str(since * 1000)
         end = "+" if until is None else f"({until * 1000}"
         while True:
@@ -67,7 +66,7 @@ class Archive:
             events = [
                 read_entry(identifier, fields)
                 for identifier, fields in entries
-                if wanted is None or fields.get(b"address") in wanted
+                if names is None or fields.get(b"address", b"").decode("utf-8", "backslashreplace") in names
             ]
             yield Page(events, len(entries), last)
             if len(entries) < PAGE:
