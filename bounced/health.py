@@ -4,7 +4,7 @@ Served from the event loop, so an answer proves that the loop turns. No answer h
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 # Takes the path and the header field Accept.
-Respond = Callable[[str, str], Answer]
+Respond = Callable[[str, str], Awaitable[Answer]]
 
 
 class Endpoints:
@@ -65,7 +65,7 @@ class Endpoints:
             try:
                 if has_room:
                     async with asyncio.timeout(SECONDS):
-                        writer.write(self._reply(await _head(reader)))
+                        writer.write(await self._reply(await _head(reader)))
                         await writer.drain()
             finally:
                 writer.close()
@@ -78,7 +78,7 @@ class Endpoints:
         finally:
             self._connections -= 1
 
-    def _reply(self, head: list[str] | None) -> bytes:
+    async def _reply(self, head: list[str] | None) -> bytes:
         method, _, rest = (head or [""])[0].partition(" ")
         path, _, version = rest.partition(" ")
         if head is None or not version.startswith("HTTP/1."):
@@ -86,7 +86,7 @@ class Endpoints:
         elif method not in {"GET", "HEAD"}:
             answer = Answer(405, b"GET only\n")
         else:
-            answer = self._respond(path.partition("?")[0], _field(head, "accept"))
+            answer = await self._respond(path.partition("?")[0], _field(head, "accept"))
         fields = (
             f"HTTP/1.1 {answer.status} {_WORDS[answer.status]}\r\n"
             f"Content-Type: {answer.content_type}\r\nContent-Length: {len(answer.body)}\r\n"

@@ -1,8 +1,7 @@
 """What is counted: every metric with its labels, the tally of one process, and the page that Prometheus reads.
 
-Counting costs one addition to a dictionary. The values of prometheus_client that several processes can share cost
-3 to 5 microseconds each, and a message counts a dozen; so its part is the page (docs/decisions/0050). Several processes
-each tell their whole tally, and whoever answers adds them up.
+Counting costs one addition to a dictionary; the part of prometheus_client is the page (docs/decisions/0050). Several
+processes each tell their whole tally, and whoever answers adds them up.
 
 No label holds what a stranger chose: their number of values is bounded whatever anybody sends.
 """

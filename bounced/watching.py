@@ -76,11 +76,12 @@ class Watch:
 
     # Questions
 
-    def respond(self, path: str, accept: str) -> Answer:
+    async def respond(self, path: str, accept: str) -> Answer:
         """Answer /metrics, /healthz and /readyz."""
         tally = self.tally()
         if path == "/metrics":
-            return Answer(200, *metrics.page(tally, accept))
+            # In a thread, as it takes some milliseconds, in which nobody else would be served.
+            return Answer(200, *await asyncio.to_thread(metrics.page, tally, accept))
         if path == "/healthz":
             return _yes_or_no(tally, metrics.PROCESSES, "alive", "no process takes mail")
         if path == "/readyz":
