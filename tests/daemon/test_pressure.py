@@ -1,0 +1,47 @@
+"""More comes than goes: who comes is turned away before memory grows, and nobody's flood is paid for by others."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+from tests import process, reports
+from tests.daemon.running import Daemon, give
+
+SENDERS = 12
+SIZE = 100_000
+ROOM = 5  # messages
+
+
+def message(number: int) -> bytes:
+    fates = [reports.Fate(f"user{number}@example.org")]
+    return reports.postfix_style(fates, f"letter-{number}", padding=SIZE)
+
+
+def test_while_redis_hangs_mail_is_turned_away_before_memory_grows(tmp_path):
+    """Some wait for Redis and then come again; for the others there is no room, and they hear so at once."""
+    limits = f"smtp.limits.message_size={2 * SIZE}", f"smtp.limits.message_memory={ROOM * SIZE}"
+    with Daemon(tmp_path, *limits) as daemon:
+        assert daemon.send(message(0)) == ["250 2.0.0 Noted"]
+        store = daemon.store_process()
+        before = process.memory(daemon.process.pid)
+        process.forget_peak(daemon.process.pid)
+        os.kill(store, signal.SIGSTOP)
+        try:
+            with ThreadPoolExecutor(SENDERS) as pool:
+                clients = list(pool.map(lambda _: daemon.smtp(), range(SENDERS)))
+                answers = list(pool.map(give, clients, map(message, range(1, SENDERS + 1))))
+            assert {answer[:9] for answer in answers} == {"451 4.3.0", "452 4.3.1"}
+            assert process.peak(daemon.process.pid) - before < 3 * SENDERS * SIZE
+        finally:
+            os.kill(store, signal.SIGCONT)
+        for client in clients:
+            client.close()
+        process.wait_until(lambda: daemon.send(message(1)) == ["250 2.0.0 Noted"])
+        assert {answer for n in range(2, SENDERS + 1) for answer in daemon.send(message(n))} == {
+            "250 2.0.0 Noted"
+        }
+        with daemon.store() as known:
+            assert (
+                known.exists(*(f"bounced:hard:user{n}@example.org" for n in range(SENDERS + 1)))
+                == SENDERS + 1
+            )
