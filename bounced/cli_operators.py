@@ -4,8 +4,6 @@ import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bounced.commands.moments import moment
-
 
 def declare(command: Callable[[str, str, str], argparse.ArgumentParser]) -> Iterator[argparse.ArgumentParser]:
     """Declare every command by `command(name, summary, text)`; yield those that read settings."""
@@ -15,8 +13,8 @@ def declare(command: Callable[[str, str, str], argparse.ArgumentParser]) -> Iter
     yield show
 
     undo = command("undo", "take back what a wrong rule or an outage did", UNDO)
-    undo.add_argument("--since", required=True, type=moment, metavar="WHEN", help="2h, 3d, 2026-11-22T03:10")
-    undo.add_argument("--until", type=moment, metavar="WHEN", help="before it; without it: now")
+    undo.add_argument("--since", required=True, type=_moment, metavar="WHEN", help="2h, 3d, 2026-11-22T03:10")
+    undo.add_argument("--until", type=_moment, metavar="WHEN", help="before it; without it: now")
     for option, what in (
         ("--category", "CATEGORY"),
         ("--domain", "DOMAIN"),
@@ -37,7 +35,7 @@ def declare(command: Callable[[str, str, str], argparse.ArgumentParser]) -> Iter
     report.add_argument(
         "--html", type=Path, metavar="FILE", help="write one page, instead of to the terminal"
     )
-    report.add_argument("--since", type=moment, metavar="WHEN", help="24h, 30d, 2026-11-01; without it: 30d")
+    report.add_argument("--since", type=_moment, metavar="WHEN", help="24h, 30d, 2026-11-01; without it: 30d")
     report.add_argument(
         "--sent", nargs="+", metavar="N|FILE", help="how many messages were sent: shows rates, too"
     )
@@ -54,7 +52,7 @@ def declare(command: Callable[[str, str, str], argparse.ArgumentParser]) -> Iter
 
     tail = command("tail", "show the log to a person, as it comes", TAIL)
     tail.add_argument("file", metavar="FILE|-", help="lines of JSON, followed across rotation; -: stdin")
-    tail.add_argument("--since", type=moment, metavar="WHEN", help="30m, 2h, 2026-11-22T03:10")
+    tail.add_argument("--since", type=_moment, metavar="WHEN", help="30m, 2h, 2026-11-22T03:10")
     for option, what in (
         ("--event", "NAME"),
         ("--category", "CATEGORY"),
@@ -64,6 +62,12 @@ def declare(command: Callable[[str, str, str], argparse.ArgumentParser]) -> Iter
     ):
         tail.add_argument(option, action="append", metavar=what, help="only these; may be repeated")
     yield tail
+
+
+def _moment(text: str) -> int:
+    from bounced.commands.moments import moment  # noqa: PLC0415 - takes its time, which --help has not
+
+    return moment(text)
 
 
 SHOW = """\
