@@ -85,14 +85,13 @@ def calls(shell: str) -> Iterator[list[str]]:
                 words.append(token)
                 continue
             redirected = next((i for i, word in enumerate(words) if set(word) <= set("<>")), len(words))
-            call = _PREFIX.sub("", " ".join(map(shlex.quote, words[:redirected])))
+            call = " ".join(map(shlex.quote, words[:redirected]))
             words = []
             if name := _PROGRAM.match(call):
                 yield shlex.split(call[name.end() :])
 
 
-_PREFIX = re.compile(r"(?:sudo -u bounced |\w+=\S+ |env )+")
-_PROGRAM = re.compile(r"(?:\.venv/bin/|/opt/bounced/bin/)?bounced ")
+_PROGRAM = re.compile(r"(?:sudo -u bounced |\w+=\S+ )*(?:\.venv/bin/|/opt/bounced/bin/)?bounced ")
 
 
 def mentions(document: Path) -> list[str]:
