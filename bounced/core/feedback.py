@@ -9,13 +9,14 @@ SOURCE = "feedback-report"
 
 def read(mail: ReturnedMail) -> Report | None:
     """The complaint in the fields of `mail`, with the recipients that it names; None when there are none."""
-    if mail.feedback is None:
+    complaint = mail.feedback
+    if complaint is None:
         return (
             Report(Kind.FEEDBACK, source=SOURCE)
             if "x-arf" in mail.headers or "x-xarf" in mail.headers
             else None
         )
-    found = [(name, value) for name, value, _ in fields.each(mail.feedback[: fields.MAX_TEXT])]
+    found = [(name, value) for name, value, _ in fields.each(complaint[: fields.MAX_TEXT])]
     named = " ".join(value for name, value in found if name in ("original-rcpt-to", "removal-recipient"))
     single = dict(found)
     return Report(

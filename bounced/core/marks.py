@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import re2
+from msgspec import Struct
 
 from bounced.core import mailbox
 from bounced.core.patterns import Patterns
@@ -62,8 +63,7 @@ class Mark:
     examples: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """A recipient that a line names, "" for a bystander; whether by a mere label, and what follows."""
 
     address: str

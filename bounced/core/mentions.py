@@ -7,7 +7,9 @@ address in any sentence, when it is the only one that can be meant. Bystanders a
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bounced.core import mailbox
 from bounced.core.marks import MAX_LINE, MAX_LINES, Marks, Named
@@ -46,8 +48,7 @@ _GENERATED = re.compile(
 )
 
 
-@dataclass(slots=True)
-class Mention:
+class Mention(Struct):
     """One naming of a recipient: the lines before it; what its own line goes on to say, and those after it."""
 
     address: str

@@ -6,8 +6,9 @@ status code or a word, or a status code that opens a line or a value. Linear in 
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, dropwhile, islice, takewhile
+
+from msgspec import Struct
 
 from bounced.core import mailbox, status
 
@@ -47,8 +48,7 @@ _HOST_SAID = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An SMTP reply as it was quoted, on one line, and the command that it answered."""
 
     text: str

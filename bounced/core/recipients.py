@@ -6,9 +6,9 @@ before forwarding. A recipient that a report names twice is one recipient.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import reduce
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bounced.core import status
@@ -21,8 +21,7 @@ from bounced.core.returnpath import Proof
 _PRECEDENCE = (Action.DELIVERED, Action.RELAYED, Action.FAILED, Action.DELAYED, Action.EXPANDED, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(Struct, frozen=True):
     """One recipient and what the report says of it."""
 
     address: str  # canonical

@@ -4,9 +4,10 @@ Made by the stage `message`, read by the stages after it. What takes work is don
 """
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from textwrap import dedent
+
+from msgspec import Struct
 
 from bounced.core.marks import Marks
 from bounced.core.mime import Headers, Part, parse
@@ -28,8 +29,7 @@ _BULK = ("bulk", "list", "junk", "auto_reply")
 _QUOTED = re.compile(r"^(?:[ \t]*>)+ ?", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class ReturnedMail:
+class ReturnedMail(Struct, frozen=True, dict=True):
     """The parts of one mail by what they are for: `texts` in order, `status` all delivery-status fields.
 
     `is_receipt` says that it is a message disposition notification, RFC 8098: the receipt of a reader.
@@ -53,7 +53,7 @@ class ReturnedMail:
         notice, copy = (text, "") if self.status and self._returned is not None else self.marks.cut(text)
         return self.marks.without_footers(notice), copy
 
-    @cached_property
+    @property
     def feedback(self) -> str | None:
         """The fields of an abuse complaint, RFC 5965 section 2, from a part of their own or in the notice."""
         if self._feedback is not None or self.status:
@@ -135,7 +135,7 @@ class ReturnedMail:
             return False
         return self.has_null_path or self._is_forward
 
-    @cached_property
+    @property
     def fields_in_text(self) -> str | None:
         """Delivery-status fields that stand in the notice, when it is this mail that reports."""
         if "-recipient" not in self.notice.lower():

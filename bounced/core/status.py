@@ -70,8 +70,10 @@ def words(text: str) -> str:
 def command(text: str) -> str | None:
     """Return the SMTP command that a mail server says it was answered to: "RCPT" ("in reply to RCPT TO")."""
     lower = text.lower()
-    # As in most texts: the pattern takes ten times as long.
-    if not any(words in lower for words in _ANSWERED):
+    for words in _ANSWERED:
+        if words in lower:
+            break
+    else:  # as in most texts: the pattern takes ten times as long
         return None
     match = _COMMAND.search(text)
     if match is None:
