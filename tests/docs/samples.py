@@ -48,7 +48,7 @@ def odd_fences(document: Path) -> list[str]:
     """Lines that open a block in a way that `blocks` does not understand, and commands that no block holds."""
     fenced = re.compile(r"^```(?:\w+|\{\w+\} ?\S*)(?: norun: [^\n]+)?\n.*?^```$", re.MULTILINE | re.DOTALL)
     text = fenced.sub("", document.read_text("utf-8"))
-    return re.findall(r"^(?:```.*|    (?:\S*bounced [a-z]|make |redis-cli ).*)$", text, re.MULTILINE)
+    return re.findall(r"^(?: *```.*|    (?:\S*bounced [a-z]|make |redis-cli ).*)$", text, re.MULTILINE)
 
 
 def commands(console: str) -> list[Command]:
@@ -91,7 +91,7 @@ def calls(shell: str) -> Iterator[list[str]]:
                 yield shlex.split(call[name.end() :])
 
 
-_PROGRAM = re.compile(r"(?:sudo -u bounced |\w+=\S+ )*(?:\.venv/bin/|/opt/bounced/bin/)?bounced ")
+_PROGRAM = re.compile(r"(?:sudo -u bounced |\w+=\S+ )*(?:\.venv/bin/|/opt/bounced/bin/|ExecStart=/usr/bin/)?bounced ")
 
 
 def mentions(document: Path) -> list[str]:

@@ -122,7 +122,7 @@ def test_every_sample_is_fenced_as_the_tests_understand(document):
     assert samples.odd_fences(document) == []
 
 
-@each("sh", "console")
+@each("sh", "console", "ini")
 def test_what_is_typed_is_understood(block):
     shell = block.text
     if block.language == "console":
