@@ -105,14 +105,16 @@ class ReturnedMail(Struct, frozen=True, dict=True):
     @cached_property
     def is_bulk(self) -> bool:
         """Whether it went to many: what it quotes, whatever its return path, is an example or somebody's letter."""
-        headers = self.headers
-        precedence = headers.get("precedence").strip().lower()
         if self.is_from_server:
             return False
-        if precedence == "list" or any(name in headers for name in _LIST_FIELDS):
+        if self._precedence == "list" or any(name in self.headers for name in _LIST_FIELDS):
             return True
         # Servers, too, call their reports bulk; these say in the subject what they are.
-        return precedence in _BULK and "failed" not in self.marks.says(headers.get("subject"))
+        return self._precedence in _BULK and "failed" not in self.marks.says(self.headers.get("subject"))
+
+    @property
+    def _precedence(self) -> str:
+        return self.headers.get("precedence").lower()
 
     @property
     def _is_forward(self) -> bool:
@@ -128,6 +130,7 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         headers = self.headers
         if (
             self.is_bulk
+            or self._precedence in _BULK
             or headers.get("auto-submitted").lower().startswith("auto-replied")
             or any(name in headers for name in _AUTOREPLY_FIELDS)
             or "autoreply" in self.marks.says(headers.get("subject"))
