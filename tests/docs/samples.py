@@ -91,7 +91,9 @@ def calls(shell: str) -> Iterator[list[str]]:
                 yield shlex.split(call[name.end() :])
 
 
-_PROGRAM = re.compile(r"(?:sudo -u bounced |\w+=\S+ )*(?:\.venv/bin/|/opt/bounced/bin/|ExecStart=/usr/bin/)?bounced ")
+_PROGRAM = re.compile(
+    r"(?:sudo -u bounced |\w+=\S+ )*(?:\.venv/bin/|/opt/bounced/bin/|ExecStart=/usr/bin/)?bounced "
+)
 
 
 def mentions(document: Path) -> list[str]:
