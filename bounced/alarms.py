@@ -185,8 +185,8 @@ class Alarms:
             self._halves += 1
             mean = max(2 * half / DAY, 1 / (self._halves + 1))
             for key, track in self._tracks.items():
-                # A storm must not become usual while it is young; what lasts for hours is.
-                track.turn(min(1.0, 8 * half / DAY) if key in self.raised else min(1.0, mean))
+                # A storm must not become usual while it is young; what lasts for half a day is.
+                track.turn(min(1.0, 2 * half / DAY) if key in self.raised else min(1.0, mean))
             self._all.turn(mean)
             self._unclassified.turn(mean)
         self._tracks = {

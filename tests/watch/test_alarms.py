@@ -69,6 +69,15 @@ def test_a_storm_is_named_within_minutes_and_its_end_too(category):
     assert 630 < cleared[3] <= 630 + 20
 
 
+def test_a_storm_is_told_of_as_long_as_it_lasts():
+    day = Day()
+    day.usual(10 * 60, USUAL)
+    day.usual(4 * 60, [*USUAL, (10, "gmail.com", "dmarc-issues")])
+    assert [what for what, *_ in day.told] == ["raised"]
+    day.usual(2 * 60, USUAL)
+    assert [what for what, *_ in day.told] == ["raised", "cleared"]
+
+
 def test_an_outage_is_named_by_its_domain():
     day = Day()
     day.usual(5 * 60, USUAL)
