@@ -12,13 +12,20 @@ SOURCES := bounced tests benchmarks tools
 install: $(VENV)/.installed
 
 # --without-pip and pip's --python: Debian ships venv and pip, but not what would put pip into a venv.
-$(VENV)/.installed: requirements-dev.lock pyproject.toml
+PIP := $(PYTHON) -m pip --python $(BIN)/python install --quiet
+
+# What it takes to run: whoever only wants to try it need not wait for the rest.
+$(VENV)/.runs: requirements.lock pyproject.toml
 	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements-dev.lock
-	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --editable .
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --editable .
 	@touch $@
 
-run: install
+$(VENV)/.installed: requirements-dev.lock $(VENV)/.runs
+	$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/.runs
 	$(BIN)/bounced serve
 
 test: install lint
