@@ -48,7 +48,7 @@ _ACTIONS = (
 )
 # mta-name-type ";" mta-name, section 2.1.2; the type is often missing, and "dns" misspelled.
 _TYPED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9-]*)\s*;\s*(.*)", re.DOTALL)
-_WORD_BEFORE = re.compile(r"[^\s<>()\[\]:;,]\s+$")
+_WORD_BEFORE = re.compile(r"[^\s<>()\[\]:;,](?:\s+|[,\[])$")
 _RECIPIENT = re.compile(r"^Final-Recipient[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _COMMENT = re.compile(r"\([^()]*\)")
 

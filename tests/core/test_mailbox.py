@@ -20,6 +20,8 @@ from bounced.core import mailbox
         ("jürgen@bücher.example", ["jürgen@bücher.example"]),
         ("a.b..c.@docomo.example", ["a.b..c.@docomo.example"]),
         ("bounces+jane=example.org@example.com", ["bounces+jane=example.org@example.com"]),
+        ("user(jane@example.org) unknown", ["jane@example.org"]),
+        ("<ja(ne@example.org>: no such address", []),
         ("nobody at all", []),
         ("@ @@ a@ @b", []),
     ],
