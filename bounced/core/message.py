@@ -58,13 +58,10 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
         elif kind in _FEEDBACK:
             feedback = feedback or part.text
         elif kind in _RETURNED:
+            message = part.message
             if kind in ("message/rfc822", "message/global"):
-                message = part.message
                 inner = inner or message
-                header = message.headers
-            else:
-                header = header_of(part.text)
-            returned = returned or header
+            returned = returned or message.headers
         elif returned is None and "received" in part.headers and part is not root:
             returned = part.headers  # a returned message whose own header took the place of the part's
         elif returned is None and texts and _is_header(part):

@@ -23,6 +23,7 @@ from string import ascii_letters, digits
 from bounced.core.charset import guess
 
 MAX_PARTS = 100  # of one message, at any depth; real reports have three or four
+SMALL = 65_536  # octets of a message whose lines may take some memory
 MAX_HEADERS = 65_536  # octets of a header that are looked at
 MAX_VALUE = 8_192  # octets of one field's value
 MAX_TEXT = 131_072  # octets of one text that are decoded
@@ -215,7 +216,9 @@ def parse(raw: bytes) -> Part:
     """The message in `raw`, of any size and shape; line ends become LF."""
     data = raw
     if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        # Splitting takes half of the time, and memory for each line.
+        data = b"\n".join(data.split(b"\r\n")) if len(data) <= SMALL else data.replace(b"\r\n", b"\n")
+        data = data.replace(b"\r", b"\n")
     return Part(data, _message_start(data, 0, len(data)), len(data), iter(range(MAX_PARTS)))
 
 
