@@ -80,7 +80,7 @@ UNREADABLE = b"From: stranger@example.org\r\nSubject: hello\r\n\r\nIs this the r
 
 
 def quarantined(daemon, reason) -> list[Path]:
-    return sorted(daemon.state_dir.glob(f"quarantine/{reason}/*"))
+    return sorted(daemon.state_dir.glob(f"quarantine/{reason}/*.eml"))
 
 
 def test_mail_that_cannot_be_read_lies_in_quarantine_as_it_came(daemon):
