@@ -1,6 +1,6 @@
 """Changes of many callers, committed together: in one pipeline instead of one by one.
 
-Whatever is queued while a batch is in flight forms the next one; when nothing is queued nothing waits. A
+Whatever is queued while batches are in flight forms the next one; when nothing is queued nothing waits. A
 batch goes through three pipelines, because no script touches two keys:
 
     record     apply each decision to its hash, the truth; the message is marked as unsettled
@@ -26,6 +26,7 @@ from bounced.store.server import Server
 from bounced.store.stream import entry, event_of
 
 COMMIT_SECONDS = 5.0
+BATCHES = 2  # on their way at a time: one is being synced while the next one is being made
 BATCH = 200  # changes in one pipeline: beyond this it gets no faster, only later
 QUEUE = 10_000  # changes waiting; more means that the store cannot keep up
 
@@ -95,7 +96,8 @@ class Committer:
         self._keys = keys
         self._policy = policy
         self._queue: deque[_Item] = deque()
-        self._worker: asyncio.Task[None] | None = None
+        self._workers: set[asyncio.Task[None]] = set()
+        self._busy: set[str] = set()  # addresses in batches on their way: the changes of one come one by one
 
     async def commit(self, changes: Sequence[Change]) -> list[Outcome]:
         """Apply all changes; raise StoreUnavailable when one was not confirmed within COMMIT_SECONDS."""
@@ -105,8 +107,10 @@ class Committer:
         deadline = loop.time() + COMMIT_SECONDS
         items = [_Item(change, deadline, loop.create_future()) for change in changes]
         self._queue.extend(items)
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+        if len(self._workers) < BATCHES:
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
         late = loop.call_at(deadline, _fail, items)
         try:
             return [await item.done for item in items]
@@ -118,15 +122,13 @@ class Committer:
 
     async def finish(self) -> None:
         """Return when nothing is queued any more."""
-        if self._worker is not None:
-            await self._worker
+        while self._workers:
+            await asyncio.wait(self._workers)
 
     async def _work(self) -> None:
-        while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            batch = [item for item in batch if not item.done.done()]  # given up while it was queued
-            if not batch:
-                continue
+        while batch := self._next():
+            addresses = {item.change.address for item in batch}
+            self._busy |= addresses
             started = time.perf_counter()
             try:
                 await self._commit(batch, max(item.deadline for item in batch))
@@ -134,6 +136,20 @@ class Committer:
             except Exception as error:  # noqa: BLE001 - a bug here must not leave callers waiting
                 for item in batch:
                     item.fail(f"internal error: {type(error).__name__}")
+            finally:
+                self._busy -= addresses
+
+    def _next(self) -> list[_Item]:
+        """Take the next batch from the queue; what is about an address of another batch waits for that one."""
+        batch: list[_Item] = []
+        waiting: list[_Item] = []
+        while self._queue and len(batch) < BATCH:
+            item = self._queue.popleft()
+            if item.done.done():  # given up while it was queued
+                continue
+            (waiting if item.change.address in self._busy else batch).append(item)
+        self._queue.extendleft(reversed(waiting))
+        return batch
 
     async def _commit(self, batch: Sequence[_Item], deadline: float) -> None:
         decided = await self._record(batch, deadline)

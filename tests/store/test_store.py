@@ -267,6 +267,17 @@ def test_many_callers_share_pipelines(server):
     assert use(server, scenario) < 5
 
 
+def test_of_one_message_at_the_same_time_from_many_one_event_is_told(server, redis):
+    async def scenario(store):
+        others = (store.record([soft("m", f"a{i}@example.org")]) for i in range(400))
+        await asyncio.gather(*others, *(store.record([soft("m")]) for _ in range(400)))
+
+    use(server, scenario)
+    told = [fields for _, fields in redis.xrange("bounced:events") if fields["address"] == JANE]
+    assert len(told) == 1
+    assert redis.hget(HASH, "soft") == "1"
+
+
 @pytest.mark.parametrize("url", ["http://example.org", "example.org", "redis+x://example.org", ""])
 def test_what_is_no_url_of_a_store_is_refused(url):
     with pytest.raises(ValueError, match="redis://"):
