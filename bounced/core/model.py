@@ -89,6 +89,7 @@ class Report(Struct, frozen=True):
     date: int | None = None  # of the report itself, RFC 5322 section 3.6.1, Unix seconds
     original_message_id: str | None = None  # of the returned mail
     addressees: tuple[str, ...] = ()  # To and Cc of the returned mail
+    senders: tuple[str, ...] = ()  # its authors, and whom the report goes to
     own_message_id: str | None = None  # of the report itself
     source: str = ""  # who read it: "delivery-status", "dialect:<id>", "flufl", ...
     problems: tuple[str, ...] = ()  # fields that could not be read, in words; each cost only itself

@@ -52,6 +52,8 @@ from bounced.core.returnpath import Proof
 from bounced.core.ruleset import Ruleset
 
 _EXPLANATION = 2_000
+_MAX_SENDERS = 4
+_WRONG_ADDRESS = (Category.INVALID_MAILBOX, Category.INVALID_DOMAIN)
 _LIST_FIELDS = ("list-id", "list-post", "mailing-list")
 
 
@@ -122,6 +124,9 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
     """The report with the identifiers that the mail around it carries."""
     returned = mail.returned
     addressees = tuple(mailbox.find_all(f"{returned.get('to')} {returned.get('cc')}")) if returned else ()
+    senders = mail.headers.get("to")
+    if returned:
+        senders += f" {returned.get('from')} {returned.get('sender')} {returned.get('return-path')}"
     recipients = found.recipients
     if (
         found.kind is Kind.BOUNCE
@@ -137,6 +142,7 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
         or _message_id(returned.get("message-id") if returned else ""),
         own_message_id=_message_id(mail.headers.get("message-id")),
         addressees=addressees,
+        senders=tuple(mailbox.find_all(senders)[:_MAX_SENDERS]),
         date=dates.parse(mail.headers.get("date")),
     )
 
@@ -183,6 +189,11 @@ def _judged(
         entry = recipients.explained(entry, mail.notice, alone=len(found.recipients) == 1)
         if entry.explanation:
             judged = classify(recipients.evidence(entry, found), rules)
+    if judged.category in _WRONG_ADDRESS:
+        # An address that does not exist may be the sender's, and words alone cannot tell whose it is.
+        named = recipients.naming_senders(entry, found)
+        if named.diagnostic != entry.diagnostic:
+            judged = classify(recipients.evidence(named, found), rules)
     return entry, judged
 
 

@@ -5,6 +5,7 @@ sections 2.3.1 and 2.3.2), else what the report names as failed. When mail was f
 before forwarding. A recipient that a report names twice is one recipient.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import reduce
 
@@ -91,6 +92,28 @@ def evidence(recipient: RecipientReport, report: Report) -> Evidence:
         command=recipient.command,
         extensions=recipient.extensions,
     )
+
+
+def naming_senders(recipient: RecipientReport, report: Report) -> RecipientReport:
+    """The entry with a diagnostic that says so where it names the sender: an address, or a domain."""
+    said = recipient.diagnostic or ""
+    own = {*_mailboxes(recipient)}
+    domains = {address.rpartition("@")[2] for address in own}
+    for address in filter(None, map(canonical, report.senders)):
+        local, _, domain = address.rpartition("@")
+        if domain not in domains:
+            # RFC 2142: every domain has these two, and some servers ask for them before they take its mail.
+            named = rf"(?:(?:{re.escape(local)}|postmaster|abuse)@)?{re.escape(domain)}"
+        elif address not in own:
+            named = re.escape(address)
+        else:
+            continue
+        said = re.sub(rf"(?<![\w.+=~@/-]){named}(?![\w-]|\.\w)", _as_sender, said, flags=re.IGNORECASE)
+    return replace(recipient, diagnostic=said)
+
+
+def _as_sender(name: re.Match[str]) -> str:
+    return "sender address" if "@" in name[0] else "sender domain"
 
 
 def _mailboxes(entry: RecipientReport) -> Iterator[str]:

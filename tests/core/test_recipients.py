@@ -99,3 +99,22 @@ def test_the_notice_is_not_asked_when_the_diagnostic_settles_it():
     fields = GROUP + "Diagnostic-Code: smtp; 550 5.1.1 User unknown\n"
     (entry,) = read(dsn(fields, notice="<jane@example.org>: mailbox full\n")).report.recipients
     assert entry.explanation == ""
+
+
+@pytest.mark.parametrize(
+    ("diagnostic", "recipient", "category"),
+    [
+        ("550 news@example.com: no such mailbox", "jane@example.org", "policy-related"),
+        ("550 <Postmaster@Example.com> does not exist", "jane@example.org", "policy-related"),
+        ("550 example.com: that domain does not exist", "jane@example.org", "policy-related"),
+        ("550 mx.example.com said: no such user: jane@example.org", "jane@example.org", "invalid-mailbox"),
+        ("550 joe@example.com: no such mailbox", "jane@example.org", "invalid-mailbox"),  # forwarded back
+        ("550 news@example.com: no such mailbox", "jane@example.com", "policy-related"),
+        ("550 jane@example.com: no such mailbox", "jane@example.com", "invalid-mailbox"),
+        ("550 news@example.com: no such mailbox", "news@example.com", "invalid-mailbox"),  # to oneself
+    ],
+)
+def test_a_recipient_is_not_blamed_for_the_sender(diagnostic, recipient, category):
+    group = f"Final-Recipient: rfc822; {recipient}\nAction: failed\nDiagnostic-Code: smtp; {diagnostic}\n"
+    [verdict] = read(dsn(f"Reporting-MTA: dns; relay.example.net\n\n{group}")).verdicts
+    assert verdict.category == category
