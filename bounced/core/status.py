@@ -26,7 +26,7 @@ _LEADING = re.compile(r"^\s*[245][0-57]\d(?=\s|$)")
 _ANSWERED = ("reply to", "response to", "after", "while ", "during", ">>>")
 _COMMAND = re.compile(
     r"(?:in reply to|response to|after|while (?:sending|talking)|during|>>>)[^<:]{0,40}?"
-    r"\b(end of data|connect|EHLO|HELO|STARTTLS|AUTH|MAIL|RCPT|DATA)\b",
+    r"\b(?<![.@-])(end of data|connect|EHLO|HELO|STARTTLS|AUTH|MAIL|RCPT|DATA)\b(?![.@-]\w)",  # no host's name
     re.IGNORECASE,
 )
 
@@ -75,11 +75,12 @@ def command(text: str) -> str | None:
             break
     else:  # as in most texts: the pattern takes ten times as long
         return None
-    match = _COMMAND.search(text)
-    if match is None:
+    verbs = [verb.upper() for verb in _COMMAND.findall(text)]
+    if not verbs:
         return None
-    verb = match[1].upper()
-    return "DATA" if verb == "END OF DATA" else verb
+    if "RCPT" in verbs:  # a whole dialogue: what came before it was accepted
+        return "RCPT"
+    return "DATA" if verbs[0] == "END OF DATA" else verbs[0]
 
 
 def _code(match: re.Match[str]) -> str:

@@ -76,6 +76,8 @@ def test_a_reply_is_taken_apart(text, reply):
     [
         ("550 no (in reply to RCPT TO command)", "RCPT"),
         ("554 no (in reply to end of DATA command)", "DATA"),
+        (">>> MAIL From:<news@example.com>\n<<< 250 ok\n>>> RCPT To:<jane@example.org>\n<<< 550 no", "RCPT"),
+        ("while talking to mail.example.org: 550 no", None),
         ("SMTP error from remote mail server after MAIL FROM:<a@b.example>", "MAIL"),
         (">>> STARTTLS", "STARTTLS"),
         ("550 no such user", None),
