@@ -190,9 +190,13 @@ def _judged(
         if entry.explanation:
             judged = classify(recipients.evidence(entry, found), rules)
     if judged.category in _WRONG_ADDRESS:
-        # An address that does not exist may be the sender's, and words alone cannot tell whose it is.
-        named = recipients.naming_senders(entry, found)
-        if named.diagnostic != entry.diagnostic:
+        # An address that does not exist may be the sender's, and words alone cannot tell whose it is: it may be
+        # named, or refused before the recipient was, which Postfix says in the notice alone.
+        named = entry
+        if found.source == report.SOURCE and any(verb in mail.notice for verb in ("MAIL", "EHLO", "HELO")):
+            named = recipients.explained(entry, mail.notice, alone=len(found.recipients) == 1)
+        named = recipients.naming_senders(named, found)
+        if named != entry:
             judged = classify(recipients.evidence(named, found), rules)
     return entry, judged
 

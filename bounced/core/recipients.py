@@ -95,20 +95,25 @@ def evidence(recipient: RecipientReport, report: Report) -> Evidence:
 
 
 def naming_senders(recipient: RecipientReport, report: Report) -> RecipientReport:
-    """The entry with a diagnostic that says so where it names the sender: an address, or a domain."""
+    """The entry with a diagnostic that says so where it names the sender: an address, or a domain.
+
+    One that names the recipient is about the recipient, whoever else is in it.
+    """
     said = recipient.diagnostic or ""
+    lower = said.lower()
     own = {*_mailboxes(recipient)}
+    if any(address in lower for address in own):
+        return recipient
     domains = {address.rpartition("@")[2] for address in own}
     for address in filter(None, map(canonical, report.senders)):
         local, _, domain = address.rpartition("@")
+        if domain not in lower:
+            continue
+        named = re.escape(address)
         if domain not in domains:
             # RFC 2142: every domain has these two, and some servers ask for them before they take its mail.
             named = rf"(?:(?:{re.escape(local)}|postmaster|abuse)@)?{re.escape(domain)}"
-        elif address not in own:
-            named = re.escape(address)
-        else:
-            continue
-        said = re.sub(rf"(?<![\w.+=~@/-]){named}(?![\w-]|\.\w)", _as_sender, said, flags=re.IGNORECASE)
+        said = re.sub(rf"(?<![\w.+=~@/-])(?:{named})(?![\w-]|\.\w)", _as_sender, said, flags=re.IGNORECASE)
     return replace(recipient, diagnostic=said)
 
 
