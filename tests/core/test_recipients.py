@@ -125,7 +125,9 @@ def test_a_recipient_is_not_blamed_for_the_sender(diagnostic, recipient, categor
     [("MAIL FROM", "policy-related"), ("EHLO", "policy-related"), ("RCPT TO", "invalid-mailbox")],
 )
 def test_what_is_refused_before_the_recipient_is_named_is_not_about_it(command, category):
-    notice = f"<jane@example.org>: host mx.example.org said: 550 no such user (in reply to {command} command)\n"
+    notice = (
+        f"<jane@example.org>: host mx.example.org said: 550 no such user (in reply to {command} command)\n"
+    )
     fields = f"Reporting-MTA: dns; relay.example.net\n\n{GROUP}Diagnostic-Code: smtp; 550 no such user\n"
     [verdict] = read(dsn(fields.replace("Status: 5.1.1\n", ""), notice=notice)).verdicts
     assert verdict.category == category
