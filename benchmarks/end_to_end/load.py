@@ -149,7 +149,7 @@ class Load:
     ) -> None:
         self.address, self.per_connection, self.connections = address, per_connection, connections
         self.messages = deque(message.replace(b"\r\n.", b"\r\n..") + b".\r\n" for message in messages)
-        self.unbegun = len(messages)
+        self.total = self.unbegun = len(messages)
         self.outcome = Outcome()
         self.poll = select.epoll()
         self.peers: dict[int, Peer] = {}
@@ -205,10 +205,9 @@ class Load:
     def _begin_due(self) -> None:
         if not self.rate:
             return
-        total = self.unbegun + len(self.outcome.latencies)
-        so_far = min(int((time.perf_counter() - self.began) * self.rate), total)
-        begun = total - self.unbegun
-        self.due = max(self.due, min(so_far - begun, self.unbegun))
+        so_far = min(int((time.perf_counter() - self.began) * self.rate), self.total)
+        begun = self.total - self.unbegun
+        self.due = min(so_far - begun, self.unbegun)
         while self.due and self.idle:
             self._begin(self.idle.pop())
         if self.due > sum(not peer.is_quitting and peer.step < 0 for peer in self.peers.values()):
