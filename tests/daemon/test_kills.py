@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-RECIPIENTS = 200
+RECIPIENTS = 5000
 
 
 class Load:

@@ -95,10 +95,9 @@ def test_messages_that_do_not_fit_into_memory_come_again():
         first.send(b"x" * 90_000)
         second.start_data()
         second.send(b"x" * 90_000)
-        second.send(b"\r\n.\r\n")
-        replies = second.reply()
+        assert second.reply().startswith("452 4.3.1 ")  # and it is hung up on: it would go on sending
         first.send(b"\r\n.\r\n")
-        assert sorted([replies[:9], first.reply()[:9]]) == ["250 2.0.0", "452 4.3.1"]
+        assert first.reply().startswith("250 2.0.0 ")
         with server.connect() as third:
             third.start_data()
             assert third.ask("x\r\n.").startswith("250 ")
