@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from bounced.core import mailbox
 from bounced.core.marks import MAX_LINE, MAX_LINES, Marks, Named
-from bounced.core.quoted import SEPARATOR
+from bounced.core.quoted import SEPARATOR, has_reply
 
 MAX_ZONE = 8_192  # characters around a mention in which its reason is looked for
 MAX_ZONE_LINES = 40
@@ -140,16 +140,28 @@ class _Reader:
         if self._is_enumerating and self._enumerate(line, is_open=True):
             return
         named = self._named(line) if "@" in line else None
-        if named is not None and named.address:
+        current = self._current
+        if named is not None and current is not None and self._is_said_of(current, named.address, line):
+            current.lines.append(line)
+        elif named is not None and named.address:
             self._open(named.address, named.rest, source)
             self._enumerate(line.partition(named.address)[2])
-        elif source and self._current is not None and self._current.is_bare:
-            self._current.original = source
+        elif source and current is not None and current.is_bare:
+            current.original = source
         elif source:  # a pipe or a file, which have no address
             self._open(source, line, None)
         else:
             self._go_on(line, is_aside=named is not None)
         self._opens_paragraph = not line.strip()
+
+    def _is_said_of(self, current: Mention, address: str, line: str) -> bool:
+        """Whether what is said goes on in this line, which names the same recipient once more."""
+        return (
+            current.address.lower() == address.lower()
+            and not (self._opens_paragraph or current.is_bare)
+            and _begins_with_address(line) is None
+            and not has_reply(line)
+        )
 
     def _open(self, address: str, rest: str, original: str | None) -> None:
         current = self._current

@@ -37,6 +37,8 @@ _DOTTED_WORDS = re.compile(
 )
 # Three digits and more among nine characters and more, or a long number; Sophos has codes of that form.
 _ID = re.compile(r"(?!xgemail)(?=(?:[a-z_.-]*\d){3})[\w.-]{9,}|\d{5,}", re.IGNORECASE)
+# "User jane.doe unknown": what has the form of a host is the local part of an address there.
+_LOCAL_PART = re.compile(r"\b(user|username|mailbox|recipient|account|login) <fqdn>(?! <ip>)")
 _CAMEL = re.compile(r"[A-Z](?<=[a-z].)")
 _HYPHENS = str.maketrans("_-", "  ")
 
@@ -91,6 +93,8 @@ def mask(text: str) -> str:
     text = text.replace(",", ", ").replace(";", "; ").replace("...", "... ")
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
     text = _CAMEL.sub(lambda capital: f" {capital[0]}", text).translate(_HYPHENS).lower()
+    if "<fqdn>" in text:
+        text = _LOCAL_PART.sub(lambda match: f"{match[1]} <addr>", text)
     text = _quoted(text)
     if " causes" in text or " reasons" in text:
         text = _GUESSES.sub("", text)

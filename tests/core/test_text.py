@@ -39,6 +39,7 @@ from bounced.core.text import LIMIT, fold, mask
         ("Not delivered. Possible reasons are: a full mailbox, spam", "not delivered."),
         ("Connected to 192.0.2.1 but refused. Remote host said: user unknown", "user unknown"),
         ("host mx.example.org said: no", "host <fqdn> said: no"),
+        ("550 User <jane.doe> unknown, host mx.example.org", "user <addr> unknown, host <fqdn>"),
         ("", ""),
     ],
 )
