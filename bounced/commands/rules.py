@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "list":
         return Exit.OK
     examples = sum(len(rule.examples) + len(rule.counter_examples) for rule in rules.rules)
-    proof = f"{examples} examples run" if args.what == "test" else f"{examples} examples (rules test runs them)"
+    proof = (
+        f"{examples} examples run" if args.what == "test" else f"{examples} examples (rules test runs them)"
+    )
     say(f"{len(rules.rules)} rules, {proof}, {len(lines) or 'no'} problems")
     return Exit.NO if lines else Exit.OK
 
