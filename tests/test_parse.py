@@ -190,7 +190,7 @@ def test_a_person_gets_colours(tmp_path, jane):
 
 def test_progress_is_shown_to_a_person_when_it_takes_long(tmp_path):
     box = tmp_path / "box"
-    box.write_bytes((SEPARATOR + JANE.replace(b"\r\n", b"\n") + b"\n") * 8_000)
+    box.write_bytes((SEPARATOR + JANE.replace(b"\r\n", b"\n") + b"\n") * 40_000)
     assert "messages" in at_a_terminal("--json", box, stderr_only=True)
     box.write_bytes(JANE)
     assert at_a_terminal("--json", box, stderr_only=True) == ""

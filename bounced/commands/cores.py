@@ -48,7 +48,12 @@ def _by_others(work: Callable[[Source], T], messages: Iterator[Source], processo
                 octets -= pending[0][0]
                 yield from pending.popleft()[1].result()
             octets += size
-            pending.append((size, pool.submit(do, batch)))
+            # Those who are started by it inherit the mask: Ctrl-C is for us, and at no moment for them.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                pending.append((size, pool.submit(do, batch)))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         while pending:
             yield from pending.popleft()[1].result()
     finally:
@@ -77,7 +82,6 @@ _work: Callable[[Source], object]
 def _begin(work: Callable[[Source], object]) -> None:
     global _work  # noqa: PLW0603 - one process, one work
     _work = work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for who started us
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

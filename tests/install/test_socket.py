@@ -4,17 +4,34 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
-from tests.redis_server import free_port
+
+@contextmanager
+def activated(activate, command):
+    """Listen on a port of all addresses; somebody may take one that was free a moment ago."""
+    for _ in range(20):
+        with socket.socket() as probe:
+            probe.bind(("0.0.0.0", 0))
+            port = probe.getsockname()[1]
+        with subprocess.Popen(
+            [activate, f"--listen=0.0.0.0:{port}", *command], stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            if "in use" not in said:
+                assert "Listening on" in said
+                yield process, port
+                return
+    pytest.fail("no port is free")
 
 
 @pytest.mark.parametrize("settings", [[], ["--set", "workers=2"]])
 def test_the_whole_world_is_not_let_in_by_omission(tmp_path, settings):
     if not (activate := shutil.which("systemd-socket-activate")):
         pytest.skip("there is no systemd-socket-activate: apt-get install systemd")
-    port = free_port()
     serve = [
         sys.executable,
         "-m",
@@ -25,11 +42,8 @@ def test_the_whole_world_is_not_let_in_by_omission(tmp_path, settings):
         "--set",
         "metrics.listen=",
     ]
-    with subprocess.Popen(
-        [activate, f"--listen=0.0.0.0:{port}", *serve, *settings], stderr=subprocess.PIPE, text=True
-    ) as process:
+    with activated(activate, [*serve, *settings]) as (process, port):
         assert process.stderr is not None
-        assert "Listening on" in process.stderr.readline()
         with socket.create_connection(("127.0.0.1", port), timeout=20):
             said = process.stderr.read()
         assert process.wait(20) == 78
