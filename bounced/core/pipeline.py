@@ -193,7 +193,8 @@ def _judged(
         # An address that does not exist may be the sender's, and words alone cannot tell whose it is: it may be
         # named, or refused before the recipient was, which Postfix says in the notice alone.
         named = entry
-        if found.source == report.SOURCE and any(verb in mail.notice for verb in ("MAIL", "EHLO", "HELO")):
+        asks_notice = found.source == report.SOURCE and not entry.explanation
+        if asks_notice and any(verb in mail.notice for verb in ("MAIL", "EHLO", "HELO")):
             named = recipients.explained(entry, mail.notice, alone=len(found.recipients) == 1)
         named = recipients.naming_senders(named, found)
         if named != entry:
