@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import pytest
-import redis
 
 from bounced.core import returnpath
 from bounced.keeping import Keeping
@@ -40,12 +39,6 @@ def envelope(recipient=f"b@{DOMAIN}", at=NOW - 3600) -> Envelope:
 
 def signed(address, at) -> str:
     return returnpath.sign(address, DOMAIN, kid="aa", key=KEY, mid="mid000000001", expires=at // 86400)
-
-
-@pytest.fixture
-def store(valkey):
-    with redis.Redis.from_url(valkey, decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

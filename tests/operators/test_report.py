@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
-import redis
 
 from bounced.core.model import Category
 from bounced.core.policy import Change, What
@@ -15,12 +14,6 @@ from tests.operators.test_undo import GOOD, hard, record, soft
 
 EVIL = "</style><script>alert(1)</script>\x1b[2J&\"'"
 TODAY = datetime.now(UTC).date()
-
-
-@pytest.fixture
-def store(valkey):
-    with redis.Redis.from_url(valkey, decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

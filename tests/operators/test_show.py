@@ -2,9 +2,6 @@
 
 import json
 
-import pytest
-import redis
-
 from bounced.core.naming import hidden_name
 from bounced.core.policy import Change, What
 from tests.operators.calling import call
@@ -15,12 +12,6 @@ SAID = {"diagnostic": "550 5.1.1 <jane@example.org>: gone\x1b[2J", "reporting_mt
 
 def show(url, *words, form="plain"):
     return call("show", f"--set=redis.url={url}", f"--set=redis.key_form={form}", *words)
-
-
-@pytest.fixture
-def store(valkey):
-    with redis.Redis.from_url(valkey, decode_responses=True) as client:
-        yield client
 
 
 def test_every_change_is_explained(valkey):

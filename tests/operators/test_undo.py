@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import redis
 
 from bounced.core.model import Category
 from bounced.core.naming import KeyForm, hidden_name, name_of
@@ -43,12 +42,6 @@ def record(url, *changes, form=KeyForm.PLAIN) -> None:
 
 def undo(url, *options, since="1h"):
     return call("undo", f"--set=redis.url={url}", "--since", since, *options)
-
-
-@pytest.fixture
-def store(valkey):
-    with redis.Redis.from_url(valkey, decode_responses=True) as client:
-        yield client
 
 
 def standing(store, address):
