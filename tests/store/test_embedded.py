@@ -14,7 +14,8 @@ import pytest
 from redis import Redis
 
 from bounced.core.policy import Change, Policy, Result, What
-from bounced.store import Store, StoreUnavailable
+from bounced.store import Store, StoreUnavailable, embedded
+from tests import process
 from tests.redis_server import BINARIES, RedisServer, wait_for
 from tests.store.test_faults import confirmed
 
@@ -167,6 +168,22 @@ def test_a_server_that_is_only_stopped_is_left_alone(state_dir, monkeypatch):
         await store.close()
 
     asyncio.run(scenario())
+
+
+def test_a_server_that_hung_when_the_last_left_stops_when_it_can(state_dir, monkeypatch):
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.5)
+
+    async def scenario() -> int:
+        store = await opened(state_dir)
+        server = pid_of(store.url)
+        os.kill(server, signal.SIGSTOP)
+        await store.close()
+        return server
+
+    server = asyncio.run(scenario())
+    assert process.exists(server)
+    os.kill(server, signal.SIGCONT)
+    process.wait_until(lambda: not process.exists(server))
 
 
 def test_a_port_that_others_took_is_left_to_them(state_dir):
