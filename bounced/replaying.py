@@ -6,9 +6,11 @@ delivery or a release, is later evidence and stays. What was undone stays undone
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Self
+
+from msgspec.structs import replace
 
 from bounced.core import returnpath
 from bounced.core.history import Event

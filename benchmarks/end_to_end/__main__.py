@@ -2,8 +2,9 @@
 
     python -m benchmarks.end_to_end [--quick] [PART ...]
 
-One core belongs to the server, the other to whoever sends and to Redis. Parts: rates, profile, waiting, growth, start;
-all of them without one. --quick takes two minutes and only shows that it works; without it, ten, on a quiet machine.
+One core belongs to the server, the other to whoever sends and to Redis. Parts: rates, workers, profile, waiting,
+growth, start; all of them without one. --quick takes two minutes and only shows that it works; without it, ten, on a
+quiet machine.
 Needs two cores, taskset, and uvloop (in the development dependencies).
 """
 
@@ -24,6 +25,7 @@ from redis import Redis
 
 from benchmarks.end_to_end.load import report
 from benchmarks.end_to_end.running import (
+    OTHER_CORE,
     SERVER_CORE,
     Running,
     free_port,
@@ -73,6 +75,34 @@ def rates(*, quick: bool) -> None:
 
 def median(rounds: list[dict[str, float]], key: str) -> float:
     return statistics.median(each[key] for each in rounds)
+
+
+def workers(*, quick: bool) -> None:
+    """What a second worker on a second core adds, although whoever sends, and Redis, have no core left then."""
+    rounds, messages = (3, 1000) if quick else (5, 8000)
+    say(f"\nWorkers: median of {rounds} rounds of {messages} messages")
+    with ExitStack() as stack:
+        one = stack.enter_context(running("bounced", "workers=1"))
+        two = stack.enter_context(running("bounced", "workers=2", core=f"{SERVER_CORE},{OTHER_CORE}"))
+        for server in (one, two):
+            load(server, messages=400)
+        for mode in MODES:
+            told: dict[int, list[dict[str, float]]] = {1: [], 2: []}
+            for _ in range(rounds):
+                for number, server in ((1, one), (2, two)):
+                    told[number].append(load(server, messages=messages, per_connection=mode))
+            say(
+                f"\n{mode} a connection   messages/s       us   Redis us   load us   had both cores   so many times"
+            )
+            alone = median(told[1], "rate")
+            for number, each in told.items():
+                rate, others = median(each, "rate"), median(each, "redis_us") + median(each, "load_us")
+                # Of two cores the others took so much; one worker had a core to itself.
+                whole = rate if number == 1 else rate * 2 / (2 - others * rate / 1e6)
+                say(
+                    f"{number} of them {rate:18.0f} {median(each, 'us'):8.0f} {median(each, 'redis_us'):10.0f}"
+                    f" {median(each, 'load_us'):9.0f} {whole:16.0f} {whole / alone:15.2f}"
+                )
 
 
 def profile(*, quick: bool) -> None:
@@ -215,7 +245,14 @@ def start(*, quick: bool) -> None:
         say(f"bounced {' '.join(words)}: {statistics.median(times) * 1000:.0f} ms")
 
 
-PARTS = {"rates": rates, "profile": profile, "waiting": waiting, "growth": growth, "start": start}
+PARTS = {
+    "rates": rates,
+    "workers": workers,
+    "profile": profile,
+    "waiting": waiting,
+    "growth": growth,
+    "start": start,
+}
 
 
 def main() -> None:

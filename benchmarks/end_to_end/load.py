@@ -231,7 +231,9 @@ def main() -> int:
     run = f"{time.time_ns() // 1000:x}"
     messages = [report(i, run, size=args.size, recipients=args.recipients) for i in range(args.messages)]
     load = Load((host, int(port)), messages, args.connections, args.per_connection)
+    before = time.process_time()
     took = load.run(args.rate)
+    computed = time.process_time() - before
     outcome = load.outcome
     print(
         json.dumps(
@@ -241,6 +243,7 @@ def main() -> int:
                 "rate": round(len(outcome.latencies) / took, 1),
                 "p50_ms": round(outcome.percentile(0.5), 2),
                 "p99_ms": round(outcome.percentile(0.99), 2),
+                "load_us": round(computed / args.messages * 1e6, 1),
                 "not_250": len(outcome.bad),
             }
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bounced.store.embedded import binary
+from tests.process import children
 
 SERVER_CORE, OTHER_CORE = "0", "1"
 LIMITS = (
@@ -91,7 +92,7 @@ def settings_of(folder: str, port: int, redis_port: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(name: str, *more: str, sampled: Path | None = None) -> Iterator[Running]:
+def running(name: str, *more: str, sampled: Path | None = None, core: str = SERVER_CORE) -> Iterator[Running]:
     """Run "bounced", or one of peers.py. `more` are settings of bounced."""
     port = free_port()
     with redis() as (redis_port, store), tempfile.TemporaryDirectory() as folder:
@@ -104,7 +105,7 @@ def running(name: str, *more: str, sampled: Path | None = None) -> Iterator[Runn
             command = ["-m", "benchmarks.end_to_end.peers", name, str(port), str(redis_port)]
         with Path(folder, "log").open("wb") as log:
             process = subprocess.Popen(
-                pinned(SERVER_CORE, sys.executable, *command), cwd=ROOT, stdout=log, stderr=log
+                pinned(core, sys.executable, *command), cwd=ROOT, stdout=log, stderr=log
             )
         try:
             wait_for(port, process)
@@ -115,10 +116,11 @@ def running(name: str, *more: str, sampled: Path | None = None) -> Iterator[Runn
 
 
 def processor_seconds(process: "subprocess.Popen[bytes] | None") -> float:
-    """Return how much time of a processor it has had, its threads included."""
+    """Return how much time of a processor it has had, its threads and workers included."""
     if process is None:
         return 0.0
-    threads = Path(f"/proc/{process.pid}/task").iterdir()
+    processes = [process.pid, *children(process.pid)]
+    threads = [thread for each in processes for thread in Path(f"/proc/{each}/task").iterdir()]
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 

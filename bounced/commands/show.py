@@ -5,7 +5,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+
+from msgspec.structs import asdict
 
 from bounced.addresses import given
 from bounced.commands import Exit, complain, say

@@ -7,7 +7,10 @@ the events do not explain how the address stands. No clock, no I/O. Times are wh
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bounced.core.model import Category
 from bounced.core.policy import LETTERS, Change, Policy, Record, What, apply, decide
@@ -18,8 +21,7 @@ _WHATS = frozenset(what.value for what in What)
 UNDO = "undo"  # what an event says of the undoing of others
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One change of one address, as the stream tells it. Text may be "": not known, or there is none."""
 
     address: str  # as it stands in the keys

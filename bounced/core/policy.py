@@ -12,9 +12,13 @@ import calendar
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bounced.core.model import Category, Severity
 
@@ -97,6 +101,7 @@ class Period:
                 return cls(days=number)
         raise ValueError(f'"{text}" is not a period: write "6 months" or "180 days"')
 
+    @lru_cache(16)  # noqa: B019 - of a few periods, each asked for many times in a second
     def after(self, now: int) -> int:
         """Return the Unix time that lies this period after `now`, by the calendar of UTC.
 
@@ -129,8 +134,7 @@ class Policy:
         return Severity.HARD if category in _HARD_CATEGORIES else Severity.SOFT
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One thing that happened to one address.
 
     `what` of a bounce follows its severity: What(severity). `message` is the identity of the message that
@@ -151,8 +155,7 @@ class Change:
     reason: str | None = None  # SUPPRESS only
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of a change, and how the address stands after it."""
 
     result: Result
@@ -162,8 +165,7 @@ class Outcome:
     hard_until: int | None  # None: not hard
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """All that is known of an address: the typed view of its hash."""
 
     soft: int = 0
@@ -182,8 +184,7 @@ class Record:
     expires_at: int | None = None  # when the record is forgotten
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """A change, judged: all that the store needs to apply it without knowing why."""
 
     effects: Mapping[State, Effect]
@@ -339,4 +340,5 @@ def _digest(change: Change) -> str:
 
 def _text(value: str | None, limit: int) -> str:
     """Cut what a stranger wrote, and make it encodable."""
-    return (value or "")[:limit].encode("utf-8", "backslashreplace").decode("utf-8")
+    text = (value or "")[:limit]
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 
 from bounced import events
 from bounced.intake import Arrival
-from bounced.listener.connection import Connection
+from bounced.listener.connection import AHEAD, Connection
 from bounced.listener.limits import SHUTTING_DOWN, Address, Gate, Memory
 from bounced.listener.lmtp import LmtpSession
 from bounced.listener.returnpath import Judgement
@@ -36,6 +36,7 @@ class Listener:
         self.sessions: set[Connection] = set()
         self.gate = Gate()
         self.memory = Memory()
+        self.room = memoryview(bytearray(AHEAD))  # for what comes, until it is taken
         self._accept = accept
         self._commits: set[asyncio.Task[str]] = set()
         self._draining = False

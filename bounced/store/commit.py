@@ -264,9 +264,10 @@ class Committer:
 
     def _counted(self, telling: Sequence[_Decided]) -> list[Plain]:
         """Return what adds these changes to the day's counts."""
-        counts = Counter(
-            (self._keys.stats(each.decision.now), name) for each in telling for name in _counts(each)
-        )
+        counts: Counter[tuple[str, str]] = Counter()
+        for each in telling:
+            key = self._keys.stats(each.decision.now)
+            counts.update((key, name) for name in _counts(each))
         added: list[Plain] = [("HINCRBY", key, name, number) for (key, name), number in counts.items()]
         kept: list[Plain] = [("EXPIRE", key, STATS_KEPT_DAYS * 86400) for key in {key for key, _ in counts}]
         return added + kept

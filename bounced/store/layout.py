@@ -1,8 +1,10 @@
 """Where things are: the names of keys and fields, which docs/redis.md publishes. No decisions, no I/O."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import lru_cache
+
+from msgspec.structs import replace
 
 from bounced.core.naming import KeyForm, hidden_name, name_of, without_addresses
 from bounced.core.policy import Change, Decision, Record, State
@@ -59,11 +61,16 @@ class Keys:
 
     def stats(self, now: int) -> str:
         """Return the key of the day's counts, by UTC."""
-        return self.stats_of(datetime.fromtimestamp(now, UTC).date())
+        return self.stats_of(_day(now))
 
     def stats_of(self, day: date) -> str:
         """Return the key of a day's counts."""
         return f"{self._prefix}:stats:{day.isoformat()}"
+
+
+@lru_cache(16)
+def _day(now: int) -> date:
+    return datetime.fromtimestamp(now, UTC).date()
 
 
 def decision_arguments(decision: Decision) -> list[str | int]:

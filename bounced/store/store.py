@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
+
+from msgspec.structs import replace
 
 from bounced.core.naming import KeyForm, hidden_name
 from bounced.core.policy import Change, Outcome, Policy, Record, State, What

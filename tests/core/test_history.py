@@ -1,8 +1,7 @@
 """What undoing does: an address stands as if some of what happened to it had not, or nothing is said."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from bounced.core.history import UNDO, Event, Standing, without
 from bounced.core.model import Category

@@ -1,8 +1,8 @@
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bounced.core.model import Category, Severity
 from bounced.core.policy import (
