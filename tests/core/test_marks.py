@@ -41,7 +41,28 @@ def test_every_mark_has_an_example_and_a_name_of_its_own():
 
 
 @pytest.mark.parametrize(
-    "letter", ["Hello Jane,\nsee you at the station at 5.\nJoe", "Your invoice of March", ""]
+    "letter",
+    [
+        "Hello Jane,\nsee you at the station at 5.\nJoe",
+        "Your invoice of March",
+        "",
+        "The name lookup did not complete",
+        "Ihre E-Mail wurde gelesen und beantwortet",
+        "Votre facture ne peut attendre",
+        "παράδοση χθες",
+        "تم تسليم الطلب",
+        "سفارش شما ارسال شد",
+        "המשלוח הגיע אתמול",
+        "ส่งสินค้าแล้วเมื่อวาน",
+        "Chúng tôi đã gửi hàng",
+        "Pesanan Anda sudah dikirim",
+        "Objednávka bola doručená",
+        "Paket je isporučen",
+        "Пратката беше доставена",
+        "Siunta toimitettu perille",
+        "A csomagot kézbesítettük",
+        "Comanda a fost livrată",
+    ],
 )
 def test_letters_say_nothing(letter):
     assert MARKS.says(letter) == frozenset()
