@@ -118,16 +118,16 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         self._is_full = True
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Go on, as soon as the transport is done: it must not be closed by whom it calls in the middle of a write."""
         self._is_full = False
-        self._advance()
+        self.loop.call_soon(self._advance)
 
     # What has come
 
     def _advance(self) -> None:
         """Obey what has come whole, up to what must be waited for."""
         turns = TURN
-        while not (self._waits or self._is_full or self._cut_at):
+        while self._is_open and not (self._waits or self._is_full or self._cut_at):
             if self._leaving and not self._receiving:
                 self.close()
             elif not self._take():
@@ -153,9 +153,8 @@ class Connection(SMTP, asyncio.BufferedProtocol):
     def resume(self) -> None:
         """Go on with what has come: what was waited for is done."""
         self._waits = False
-        if self._is_open:
-            self._command_at = self.loop.time()
-            self._advance()
+        self._command_at = self.loop.time()
+        self._advance()
 
     # What goes out
 
@@ -200,10 +199,15 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         self._came, self._obeyed = b"", 0
         self._send(go_ahead)
         self._flush()
+        if self._is_full:
+            self.abort()  # who has not read so much does not wait for TLS, which knows of no pause before it
         self._waits = True  # the handshake has a time limit of its own
+        self._is_tls = True
         self._handshake = self.loop.create_task(self._shake_hands(context))
 
     async def _shake_hands(self, context: ssl.SSLContext) -> None:
+        if self.transport.is_closing():
+            return  # TLS on a connection that is lost already would never end
         try:
             transport = await self.loop.start_tls(
                 self.transport, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE
@@ -216,7 +220,6 @@ class Connection(SMTP, asyncio.BufferedProtocol):
             self.connection_lost(error)  # TLS tells us of no end before there was a handshake
         else:
             self.transport = transport
-            self._is_tls = True
             self.resume()
 
     # Deadlines

@@ -292,8 +292,9 @@ class Session(Connection):
 
     def _answer(self, reply: str) -> None:
         """Answer the final dot; the transaction is over."""
-        for _ in range(self._replies_to_data()):
-            self.reply(reply)
+        for _ in range(self._replies_to_data() - 1):
+            self._send(reply)
+        self.reply(reply)  # it is one refusal, however often it is said
         self._receiving = False
         self._set_rset_state()
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, Self
 from bounced.intake import Arrival
 from bounced.listener import Listener, Terms
 from bounced.listener.returnpath import ReturnPaths
+from bounced.listener.session import Session
 from bounced.settings import Limits
 from bounced.sockets import Listening
 
@@ -22,7 +24,9 @@ class Server:
 
     def __init__(self, accept: Accept | None, terms: Terms) -> None:
         self.arrivals: list[Arrival] = []
+        self.faults: list[dict[str, Any]] = []  # that nobody has caught
         self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(lambda _, context: self.faults.append(context))
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -40,6 +44,40 @@ class Server:
 
     def run(self, work: Coroutine[Any, Any, Any], timeout: float = 30) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+
+    def connect_narrow(self) -> tuple[socket.socket, Session]:
+        """Connect a peer for whose replies there is hardly room until it reads them; return also its session."""
+        theirs, ours = socket.socketpair()
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the least that Linux gives
+
+        async def serve() -> Session:
+            transport, session = await self.loop.connect_accepted_socket(lambda: Session(self.listener), ours)
+            transport.set_write_buffer_limits(0)
+            return session
+
+        theirs.settimeout(20)
+        return theirs, self.run(serve())
+
+    def hold_up(self) -> threading.Event:
+        """Have the listener do nothing more until the event that is returned is set."""
+        held, go_on = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            held.set()
+            go_on.wait(20)
+
+        self.loop.call_soon_threadsafe(wait)
+        held.wait()
+        return go_on
+
+    def handshakes(self) -> int:
+        """Return how many are under way."""
+
+        async def count() -> int:
+            return sum("_shake_hands" in repr(task) for task in asyncio.all_tasks())
+
+        return int(self.run(count()))
 
     def close(self) -> None:
         self.run(self.listener.drain(5))
@@ -93,13 +131,16 @@ class Peer:
         return self.wrap()
 
     def wrap(self) -> ssl.SSLSocket:
-        """Go on with TLS; the certificate is not what is tested."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        """Go on with TLS."""
         self._file.close()
-        secure = context.wrap_socket(self.socket)
+        secure = trusting().wrap_socket(self.socket)
         self.socket, self._file = secure, secure.makefile("rb")
         return secure
+
+    def reset(self) -> None:
+        """Hang up at once, without a word."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.__exit__()
 
     def start_data(self, recipient: str = "bounces@b.example") -> None:
         assert self.ask("MAIL FROM:<>").startswith("250 ")
@@ -113,6 +154,13 @@ class Peer:
         return True
 
 
+def trusting() -> ssl.SSLContext:
+    """Return what a peer begins TLS with; the certificate is not what is tested."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 @contextmanager
 def listening(
     accept: Accept | None = None,
@@ -121,10 +169,11 @@ def listening(
     terms: dict[str, Any] | None = None,
     **limits: Any,
 ) -> Iterator[Server]:
-    """Run a listener that answers each message with `accept`."""
+    """Run a listener that answers each message with `accept`; at the end there must have been no fault in it."""
     known = {"return_paths": ReturnPaths(domains), "limits": Limits(**limits), **(terms or {})}
     server = Server(accept, Terms(**known))
     try:
         yield server
     finally:
         server.close()
+    assert server.faults == []

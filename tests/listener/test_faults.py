@@ -1,6 +1,7 @@
 """What goes wrong on our side, or on theirs: nothing accepted is lost, nothing of ours is told."""
 
 import asyncio
+import socket
 import threading
 
 import pytest
@@ -8,6 +9,7 @@ from aiosmtpd.smtp import SMTP
 
 from bounced.listener.session import Session
 from tests.listener.dialogue import listening
+from tests.process import wait_until
 
 
 def test_a_fault_of_ours_is_451_without_detail():
@@ -36,14 +38,25 @@ def test_a_commit_is_finished_when_the_peer_hangs_up(hang_up):
         assert committing.wait(10)
         if hang_up == "half-close":
             peer.socket.shutdown(1)
+        elif hang_up == "reset":
+            peer.reset()
         else:
-            if hang_up == "reset":
-                peer.socket.setsockopt(1, 13, b"\x01\x00\x00\x00\x00\x00\x00\x00")  # SOL_SOCKET, SO_LINGER
             peer.__exit__()
         go_on.set()
         assert committed.wait(10)
         if hang_up == "half-close":
             assert peer.reply().startswith("250 ")
+
+
+def test_a_peer_may_read_its_replies_after_it_has_hung_up():
+    with listening(idle_commands=0) as server:
+        peer, session = server.connect_narrow()
+        with peer:
+            peer.sendall(b"EHLO x\r\n" * 40)
+            peer.shutdown(socket.SHUT_WR)
+            wait_until(lambda: session._is_over)
+            with peer.makefile("rb") as replies:
+                assert replies.read().count(b"\r\n250 ") == 40
 
 
 def test_draining_answers_what_was_sent_and_sends_the_others_away():

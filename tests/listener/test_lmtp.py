@@ -53,6 +53,17 @@ def test_each_recipient_gets_a_reply(path):
     assert not path.exists()
 
 
+def test_a_refused_message_is_one_error_however_many_recipients_hear_of_it(path):
+    with opened(lmtp=[f"unix:{path}"]) as [lmtp], listening(message_size=1000, errors=20) as server:
+        server.run(server.listener.listen(lmtp))
+        with smtplib.LMTP(str(path)) as client:
+            for command in ("LHLO x", "MAIL FROM:<>", *["RCPT TO:<a@b.example>"] * 50):
+                assert client.docmd(command)[0] == 250
+            replies = [client.data("x" * 2000), *(client.getreply() for _ in range(49))]
+            assert {code for code, _ in replies} == {552}
+            assert client.docmd("NOOP")[0] == 250
+
+
 def test_smtp_knows_no_lhlo():
     with listening() as server, server.connect() as peer:
         assert peer.ask("LHLO x").startswith("500 ")

@@ -1,5 +1,6 @@
 """STARTTLS: what it protects, what it forgets, and certificates that change."""
 
+import contextlib
 import ssl
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from bounced.listener import connection
 from bounced.listener.tls import Certificate
 from tests import certificates
-from tests.listener.dialogue import listening
+from tests.listener.dialogue import listening, trusting
+from tests.process import wait_until
 
 
 @pytest.fixture
@@ -35,9 +37,7 @@ def test_what_was_sent_in_clear_behind_starttls_is_not_obeyed(certificate):
     with listening(terms={"certificate": certificate}) as server, server.connect() as peer:
         peer.send(b"STARTTLS\r\nEHLO injected\r\nMAIL FROM:<injected@example.org>\r\n")
         assert peer.reply().startswith("220 ")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with context.wrap_socket(peer.socket) as secure:
+        with trusting().wrap_socket(peer.socket) as secure:
             secure.sendall(b"NOOP\r\n")
             assert secure.recv(1000) == b"250 2.0.0 OK\r\n"
             secure.sendall(b"RCPT TO:<b@b.example>\r\n")
@@ -57,11 +57,48 @@ def test_a_handshake_that_stalls_or_fails_ends_the_session_and_no_other(certific
         assert other.ask("NOOP").startswith("250 ")
 
 
+def test_a_peer_that_is_gone_when_it_is_told_to_go_ahead_leaves_nothing_behind(certificate):
+    with listening(terms={"certificate": certificate}) as server, server.connect() as peer:
+        go_on = server.hold_up()
+        peer.send(b"STARTTLS\r\n")
+        peer.reset()
+        go_on.set()
+        wait_until(lambda: not server.listener.sessions)
+        wait_until(lambda: not server.handshakes())
+
+
+def test_a_peer_that_has_not_read_what_was_answered_gets_no_tls(certificate):
+    with listening(terms={"certificate": certificate}, idle_commands=0) as server:
+        peer, _ = server.connect_narrow()
+        with peer:
+            peer.sendall(b"EHLO x\r\n" * 40 + b"STARTTLS\r\n")
+            wait_until(lambda: not server.listener.sessions)
+
+
+def test_an_end_may_come_with_the_end_of_the_handshake(certificate, caplog):
+    with listening(terms={"certificate": certificate}) as server, server.connect() as peer:
+        assert peer.ask("STARTTLS").startswith("220 ")
+        heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+        secure = trusting().wrap_bio(heard, said)
+        with pytest.raises(ssl.SSLWantReadError):
+            secure.do_handshake()
+        peer.send(said.read())
+        while not said.pending:
+            heard.write(peer.socket.recv(1 << 16))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                secure.do_handshake()
+        secure.write(b"NOOP\r\n")
+        with pytest.raises(ssl.SSLWantReadError):
+            secure.unwrap()
+        peer.send(said.read())
+        wait_until(lambda: not server.listener.sessions)
+    assert caplog.records == []
+
+
 def test_old_versions_of_tls_are_refused(certificate):
     with listening(terms={"certificate": certificate}) as server, server.connect() as peer:
         assert peer.ask("STARTTLS").startswith("220 ")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context = trusting()
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             context.maximum_version = ssl.TLSVersion.TLSv1_1
