@@ -50,6 +50,8 @@ def read(mail: ReturnedMail) -> Report | None:
         mentions = [Mention(m.address, [], []) for m in subject if m.address.lower() not in own]
     if not is_sure and not (mentions and quoted.has_reply(notice)):
         return None
+    if not mentions and _is_about_addressee(mail, notice):
+        return None
     for address in mailbox.find_all(mail.headers.get("x-failed-recipients")):
         if not any(same(address, m.address) or same(address, m.original) for m in mentions):
             mentions.append(Mention(address, [], []))
@@ -82,11 +84,24 @@ def _addressees(mail: ReturnedMail) -> set[str]:
     return {address.lower() for address in mailbox.find_all(fields)}
 
 
+def _is_about_addressee(mail: ReturnedMail, notice: str) -> bool:
+    """Whether somebody who only calls himself a server names nobody but the addressee, and returns nothing.
+
+    It is about mail that the addressee should have got, as phishers write, and reports nothing that was sent.
+    """
+    headers = mail.headers
+    sender = mailbox.find(headers.get("from")) or ""
+    if mail.has_null_path or mail.returned or "server" in mail.marks.says(sender) or quoted.has_reply(notice):
+        return False
+    named = {address.lower() for address in mailbox.find_all(notice)}
+    return bool(named) and named <= {address.lower() for address in mailbox.find_all(headers.get("to"))}
+
+
 def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, bool]:
     """Weigh the signs: who wrote it, what the subject and the words say, what is enclosed.
 
-    It is not sure when a reason is given and nothing says that delivery failed: somebody must be named and
-    a reply quoted, then.
+    It is not sure when a reason is given, or a reply quoted in a language that no mark speaks, and nothing says
+    that delivery failed: somebody must be named and a reply quoted, then.
     """
     headers = mail.headers
     subject = headers.get("subject")
@@ -98,10 +113,11 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
         return None, False
     named = "x-failed-recipients" in headers
     null_path = mail.has_null_path and not mail.is_bulk
+    replied = quoted.has_reply(notice)
     submitted = headers.get("auto-submitted").lower()
     by_person = not (server or named) and ("autoreply" in heading or submitted.startswith("auto-replied"))
     # A challenge or a vacation note, from a postmaster too: it may say that nothing was delivered, but not why.
-    by_person |= "autoreply" in heading | said and not (named or "final" in said or quoted.has_reply(notice))
+    by_person |= "autoreply" in heading | said and not (named or "final" in said or replied)
     weight = (
         3 * named
         + 2 * server
@@ -110,9 +126,10 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
         + null_path
         + (submitted not in ("", "no"))
         + (mail.returned is not None)
-        + quoted.has_reply(notice)
+        + replied
     )
-    if not (server or named or null_path) or not (named or about) or by_person or weight < ENOUGH:
+    speaks = named or about or (server and null_path and replied)
+    if not (server or named or null_path) or not speaks or by_person or weight < ENOUGH:
         return None, False
     is_sure = bool(named or about - {"reason"})
     if "warning" in said:
@@ -178,7 +195,7 @@ def _tells(sentence: str, marks: Marks) -> bool:
     says = marks.says(sentence)
     if "reason" in says:
         return True
-    if not any(map(str.isalnum, sentence)):
+    if not any(map(str.isalnum, sentence)) or mailbox.find(sentence) == sentence.strip(" <>"):
         return False
     named = marks.named(sentence)
     return not says & _ABOUT_DELIVERY and (named is None or named.address != "")
