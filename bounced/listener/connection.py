@@ -202,7 +202,6 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         if self._is_full:
             self.abort()  # who has not read so much does not wait for TLS, which knows of no pause before it
         self._waits = True  # the handshake has a time limit of its own
-        self._is_tls = True
         self._handshake = self.loop.create_task(self._shake_hands(context))
 
     async def _shake_hands(self, context: ssl.SSLContext) -> None:
@@ -220,6 +219,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
             self.connection_lost(error)  # TLS tells us of no end before there was a handshake
         else:
             self.transport = transport
+            self._is_tls = True
             self.resume()
 
     # Deadlines

@@ -31,6 +31,8 @@ class Listener:
         """
         # aiosmtpd writes every command to this logger, as it came.
         logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
+        # asyncio warns here of every peer that hangs up amid TLS.
+        logging.getLogger("asyncio").setLevel(logging.ERROR)
         self.hostname = hostname
         self.terms = terms
         self.sessions: set[Connection] = set()

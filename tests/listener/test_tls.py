@@ -1,6 +1,6 @@
 """STARTTLS: what it protects, what it forgets, and certificates that change."""
 
-import contextlib
+import socket
 import ssl
 
 import pytest
@@ -75,22 +75,13 @@ def test_a_peer_that_has_not_read_what_was_answered_gets_no_tls(certificate):
             wait_until(lambda: not server.listener.sessions)
 
 
-def test_an_end_may_come_with_the_end_of_the_handshake(certificate, caplog):
-    with listening(terms={"certificate": certificate}) as server, server.connect() as peer:
-        assert peer.ask("STARTTLS").startswith("220 ")
-        heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
-        secure = trusting().wrap_bio(heard, said)
-        with pytest.raises(ssl.SSLWantReadError):
-            secure.do_handshake()
-        peer.send(said.read())
-        while not said.pending:
-            heard.write(peer.socket.recv(1 << 16))
-            with contextlib.suppress(ssl.SSLWantReadError):
-                secure.do_handshake()
-        secure.write(b"NOOP\r\n")
-        with pytest.raises(ssl.SSLWantReadError):
-            secure.unwrap()
-        peer.send(said.read())
+def test_nothing_is_written_of_a_peer_that_hangs_up_amid_tls(certificate, caplog):
+    with listening(terms={"certificate": certificate}, idle_commands=0) as server, server.connect() as peer:
+        peer.start_tls()
+        go_on = server.hold_up()
+        peer.send(b"NOOP\r\n" * 30_000)
+        peer.socket.shutdown(socket.SHUT_WR)
+        go_on.set()
         wait_until(lambda: not server.listener.sessions)
     assert caplog.records == []
 
