@@ -32,7 +32,8 @@ _AND = frozenset((
 ))  # fmt: skip
 # What follows it, when the line is about the address and not about something that the address did.
 _ABOUT = re.compile(
-    r"\s*(?:$|[:(\[,;\u2013\u2014-]|\.\.\.|\u2026|<mailto:|<[^<>\s]+@|=>|on \w{3},?\s|on \d|[.>]?\s*$"
+    r"\t|\s*(?:$|[:(\[,;|\u2013\u2014-]|\.\.\.|\u2026|<mailto:|<[^<>\s]+@|=>|on \w{3},?\s|on \d|[.>]?\s*$"
+    r"|[45](?:\.\d\.\d|\d\d\s)"
     r"|(?:said|fail(?:ed|s|ure)|unknown|rejected|user|mailbox|no such|delivery|could ?n[o']t"
     rf"|cannot|does|is|was|has)\b|(?:{'|'.join(_AND)}) <?[^\s<>@]{{1,64}}@)",
     re.IGNORECASE,
@@ -235,7 +236,7 @@ def _begins_with_address(line: str) -> Named | None:
     rest = body[len(address) :].lstrip(">\"']")
     if _ABOUT.match(rest) is None:
         return None
-    rest = rest.replace(f"<mailto:{address}>", "").replace(f"({address})", "").strip(" :,;")
+    rest = rest.replace(f"<mailto:{address}>", "").replace(f"({address})", "").strip(" :,;|\t")
     others, following, _ = _enumerated(rest, is_open=True)
     if others:
         rest = following

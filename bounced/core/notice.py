@@ -22,6 +22,8 @@ ENOUGH = 4  # signs, weighed, that make a mail a report
 
 # Roles of sentences that say what became of a message.
 _ABOUT_DELIVERY = frozenset(("failed", "final", "reason", "delayed", "warning", "delivered"))
+_SPOKEN = _ABOUT_DELIVERY - {"reason"} | {"autoreply", "feedback"}
+_DAEMON = re.compile(r"(?:mailer|mail)-?daemon@", re.IGNORECASE)
 # Full-width forms, and scripts without blanks that run into the address.
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
     map(ord, "「」『』【】"), 0x22
@@ -40,15 +42,18 @@ def read(mail: ReturnedMail) -> Report | None:
     if not notice.isascii() and _HAS_CJK.search(notice):
         notice = _SCRIPT_CHANGES.sub(" ", notice.translate(_WIDE))
     kind, is_sure = _kind(mail, notice, marks)
+    is_foreign = kind is None and _is_foreign(mail, notice)
+    if is_foreign:
+        kind = Kind.BOUNCE
     if kind is None:
         return None
     action = {Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}.get(kind, Action.FAILED)
     own = _own(mail)
-    mentions = find(notice, marks, own, _addressees(mail), guess=is_sure)
+    mentions = find(notice, marks, own, _addressees(mail), guess=is_sure or is_foreign)
     if not mentions and is_sure:  # some name the recipient in the subject alone
         subject = find(mail.headers.get("subject"), marks, own, set(), guess=False)
         mentions = [Mention(m.address, [], []) for m in subject if m.address.lower() not in own]
-    if not is_sure and not (mentions and quoted.has_reply(notice)):
+    if not is_sure and not (mentions and (is_foreign or quoted.has_reply(notice))):
         return None
     if not mentions and _is_about_addressee(mail, notice):
         return None
@@ -82,6 +87,17 @@ def _addressees(mail: ReturnedMail) -> set[str]:
     """The addresses that the returned mail went to."""
     fields = f"{mail.returned.get('to')} {mail.returned.get('cc')}" if mail.returned else ""
     return {address.lower() for address in mailbox.find_all(fields)}
+
+
+def _is_foreign(mail: ReturnedMail, notice: str) -> bool:
+    """Whether a mailer daemon wrote it in words that no mark speaks: it speaks of failures, when somebody is named.
+
+    By its mailbox, not by the name beside it, and by the null reverse-path.
+    """
+    daemon = _DAEMON.match(mailbox.find(mail.headers.get("from")) or "")
+    if daemon is None or not mail.has_null_path or mail.is_reply or mail.is_receipt or notice.isascii():
+        return False
+    return not (mail.marks.says(mail.headers.get("subject")) | mail.marks.says(notice)) & _SPOKEN
 
 
 def _is_about_addressee(mail: ReturnedMail, notice: str) -> bool:
