@@ -45,6 +45,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
     _is_open = False
     _is_tls = False
     _waits = False  # it is we who are at work: nothing is obeyed before, and the peer cannot be late
+    _yields = False  # others have their turn
     _is_full = False  # the peer does not read what we answer
     _holds_back = False  # what the peer sends stays in the kernel
     _is_over = False  # the peer sends no more
@@ -127,20 +128,20 @@ class Connection(SMTP, asyncio.BufferedProtocol):
     def _advance(self) -> None:
         """Obey what has come whole, up to what must be waited for."""
         turns = TURN
-        while self._is_open and not (self._waits or self._is_full or self._cut_at):
+        while self._is_open and not (self._waits or self._yields or self._is_full or self._cut_at):
             if self._leaving and not self._receiving:
                 self.close()
             elif not self._take():
                 break
-            elif not (turns := turns - 1) and not self._waits:
-                self._waits = True
-                self.loop.call_soon(self.resume)
+            elif not (turns := turns - 1):
+                self._yields = True
+                self.loop.call_soon(self._take_turn)
         if turns < TURN:
             self._command_at = self.loop.time()
         self._flush()
         if self._cut_at or not self._is_open:
             return
-        is_stuck = self._waits or self._is_full
+        is_stuck = self._waits or self._yields or self._is_full
         if self._is_over and not is_stuck:
             self.close()  # what it had not finished it will send again
         elif self._holds_back is not (is_stuck and len(self._came) - self._obeyed > AHEAD):
@@ -149,6 +150,10 @@ class Connection(SMTP, asyncio.BufferedProtocol):
                 self.transport.pause_reading()
             else:
                 self.transport.resume_reading()
+
+    def _take_turn(self) -> None:
+        self._yields = False
+        self._advance()
 
     def resume(self) -> None:
         """Go on with what has come: what was waited for is done."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 import time
 
 from bounced.listener import connection
@@ -38,6 +39,23 @@ def test_a_session_ends_in_time_whatever_it_does():
         while peer.ask("NOOP").startswith("250 "):
             assert time.monotonic() - started < 6
             time.sleep(0.01)  # a pace, not a wait
+
+
+def test_a_session_that_is_never_at_a_loss_for_words_ends_in_time_too():
+    with listening(session=2, idle_commands=0) as server, server.connect() as peer:
+
+        def talk() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    peer.send(b"NOOP\r\n" * 10_000)
+
+        started = time.monotonic()
+        talking = threading.Thread(target=talk)
+        talking.start()
+        with contextlib.suppress(ConnectionError):
+            while peer.reply():
+                assert time.monotonic() - started < 10
+        talking.join()
 
 
 def test_a_message_that_trickles_is_cut_off_and_one_that_flows_is_not(monkeypatch):
