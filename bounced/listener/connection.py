@@ -91,6 +91,8 @@ class Connection(SMTP, asyncio.BufferedProtocol):
             self._is_open = False
             cast("asyncio.TimerHandle", self._timeout_handle).cancel()
             self._listener.left(self)
+            if self._is_tls:
+                del self.transport  # TLS holds on to us, and to its buffers, as long as we to it
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - we know better
         """Return the room for what comes, the same for all connections: `buffer_updated` clears it at once.
@@ -222,6 +224,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
             self._listener.refused(self.peer, f"TLS handshake: {getattr(error, 'reason', None) or error}")
             self.abort()
             self.connection_lost(error)  # TLS tells us of no end before there was a handshake
+            error.__traceback__ = None  # whose frames hold TLS with its buffers, which holds the error
         else:
             self.transport = transport
             self._is_tls = True

@@ -1,7 +1,9 @@
 """STARTTLS: what it protects, what it forgets, and certificates that change."""
 
+import gc
 import socket
 import ssl
+import weakref
 
 import pytest
 
@@ -73,6 +75,26 @@ def test_a_peer_that_has_not_read_what_was_answered_gets_no_tls(certificate):
         with peer:
             peer.sendall(b"EHLO x\r\n" * 40 + b"STARTTLS\r\n")
             wait_until(lambda: not server.listener.sessions)
+
+
+@pytest.mark.parametrize("how", ["mail", "hang up", "no handshake"])
+def test_what_tls_needs_is_given_back_at_once(certificate, how):
+    gc.disable()
+    try:
+        with listening(terms={"certificate": certificate}) as server:
+            with server.connect() as peer:
+                session = weakref.ref(next(iter(server.listener.sessions)))
+                if how == "mail":
+                    peer.start_tls()
+                    peer.ask("EHLO x")
+                    peer.start_data()
+                    assert peer.ask("x\r\n.").startswith("250 ")
+                else:
+                    assert peer.ask("STARTTLS").startswith("220 ")
+                    peer.send(b"no handshake\r\n" if how == "no handshake" else b"")
+            wait_until(lambda: session() is None)
+    finally:
+        gc.enable()
 
 
 def test_nothing_is_written_of_a_peer_that_hangs_up_amid_tls(certificate, caplog):
