@@ -9,6 +9,7 @@ from textwrap import dedent
 
 from msgspec import Struct
 
+from bounced.core import mailbox
 from bounced.core.marks import Marks
 from bounced.core.mime import Headers, Part, parse
 
@@ -86,8 +87,11 @@ class ReturnedMail(Struct, frozen=True, dict=True):
 
     @cached_property
     def is_from_server(self) -> bool:
-        """Whether a server wrote it, as its From field has it."""
-        return "server" in self.marks.says(self.headers.get("from"))
+        """Whether a server wrote it, as its From field has it; a list mail's, as its mailbox has it."""
+        sender = self.headers.get("from")
+        if "server" not in self.marks.says(sender):
+            return False
+        return not self._is_list or "server" in self.marks.says(mailbox.find(sender) or sender)
 
     @property
     def has_null_path(self) -> bool:
@@ -107,10 +111,14 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         """Whether it went to many: what it quotes, whatever its return path, is an example or somebody's letter."""
         if self.is_from_server:
             return False
-        if self._precedence == "list" or any(name in self.headers for name in _LIST_FIELDS):
+        if self._is_list:
             return True
         # Servers, too, call their reports bulk; these say in the subject what they are.
         return self._precedence in _BULK and "failed" not in self.marks.says(self.headers.get("subject"))
+
+    @property
+    def _is_list(self) -> bool:
+        return self._precedence == "list" or any(name in self.headers for name in _LIST_FIELDS)
 
     @property
     def _precedence(self) -> str:
