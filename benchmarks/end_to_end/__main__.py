@@ -174,7 +174,10 @@ def growth(*, quick: bool) -> None:
             say(f"{recipients:9} {told['us']:13.0f} {told['us'] / recipients:14.0f}")
         say("\naddresses in Redis   us a message   Redis us")
         there = 0
-        for addresses in (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000, 3_000_000):
+        for addresses in (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000, 10_000_000):
+            if addresses * OCTETS > available():
+                say(f"{addresses:9} need more memory than there is")
+                break
             fill(server, there, addresses)
             there = addresses
             told = load(server, messages=500 if quick else 3000)
@@ -208,6 +211,15 @@ for i = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do
   redis.call('SET', 'bounced:hard:' .. address, 4102444800)
 end
 """
+
+
+OCTETS = 1_200  # of memory for one address, what Redis needs beside included
+
+
+def available() -> int:
+    """Return how many octets of memory nobody uses."""
+    told = Path("/proc/meminfo").read_text()
+    return int(told.partition("MemAvailable:")[2].split()[0]) * 1024
 
 
 def fill(server: Running, start: int, end: int) -> None:
