@@ -12,6 +12,7 @@ else, who calls `resume`.
 
 import asyncio
 import ssl
+from asyncio import sslproto
 from typing import TYPE_CHECKING, cast
 
 from aiosmtpd.smtp import SMTP
@@ -33,6 +34,8 @@ LINGER = 5.0
 RATE_WINDOW = 30.0
 # Seconds for a TLS handshake.
 HANDSHAKE = 20.0
+# What TLS reads at a time, a record: asyncio has a buffer of that size for each connection, else 256 KiB.
+sslproto.SSLProtocol.max_size = 16 * 1024
 
 
 class Connection(SMTP, asyncio.BufferedProtocol):

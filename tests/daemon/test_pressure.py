@@ -2,10 +2,13 @@
 
 import os
 import signal
+import smtplib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
-from tests import process, reports
+from tests import certificates, process, reports
 from tests.daemon.running import Daemon, give
+from tests.listener.dialogue import trusting
 
 SENDERS = 12
 SIZE = 100_000
@@ -45,3 +48,21 @@ def test_while_redis_hangs_mail_is_turned_away_before_memory_grows(tmp_path):
                 known.exists(*(f"bounced:hard:user{n}@example.org" for n in range(SENDERS + 1)))
                 == SENDERS + 1
             )
+
+
+def test_a_connection_over_tls_costs_no_more_than_48_kib(tmp_path):
+    certificate, key = certificates.make(tmp_path)
+    settings = f"smtp.tls.certificate={certificate}", f"smtp.tls.key={key}"
+
+    with Daemon(tmp_path, *settings) as daemon, ExitStack() as stack:
+
+        def connect() -> smtplib.SMTP:
+            client = stack.enter_context(daemon.smtp())
+            client.starttls(context=trusting())
+            return client
+
+        connect()
+        before = process.memory(daemon.process.pid)
+        for _ in range(200):
+            connect()
+        assert process.memory(daemon.process.pid) - before < 200 * 48 * 1024
