@@ -107,7 +107,8 @@ class Committer:
         deadline = loop.time() + COMMIT_SECONDS
         items = [_Item(change, deadline, loop.create_future()) for change in changes]
         self._queue.extend(items)
-        if len(self._workers) < BATCHES:
+        # One that has just ended is still among them: both may have, in this turn of the loop.
+        if sum(not worker.done() for worker in self._workers) < BATCHES:
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)

@@ -12,7 +12,7 @@ import pytest
 from bounced.core.model import Category
 from bounced.core.naming import KeyForm, hidden_name
 from bounced.core.policy import Change, Period, Policy, Result, State, What
-from bounced.store import Store, StoreUnavailable
+from bounced.store import Store, StoreUnavailable, commit
 from bounced.store.store import FOR_EVER
 
 JANE = "jane@example.org"
@@ -265,6 +265,36 @@ def test_many_callers_share_pipelines(server):
         return time.monotonic() - started
 
     assert use(server, scenario) < 5
+
+
+def test_a_change_right_behind_two_batches_that_end_at_once_does_not_wait(server, redis, monkeypatch):
+    monkeypatch.setattr(commit, "BATCH", 1)
+
+    async def scenario(store):
+        loop = asyncio.get_running_loop()
+        await store.ping()
+        longest = 0.0
+        for i in range(10):
+            ended = False
+
+            async def in_step() -> None:
+                while not ended:  # noqa: B023 - of this round
+                    redis.ping()  # what was sent before has been answered: all replies come in one turn
+                    await asyncio.sleep(0)
+
+            async def twice(message: str) -> None:
+                for address in ("a@example.org", "b@example.org"):
+                    await store.record([soft(message, address)])
+
+            keeping = asyncio.create_task(in_step())
+            started = loop.time()
+            await asyncio.gather(twice(f"m{i}"), store.record([soft(f"m{i}", "c@example.org")]))
+            longest = max(longest, loop.time() - started)
+            ended = True
+            await keeping
+        return longest
+
+    assert use(server, scenario) < commit.COMMIT_SECONDS / 2
 
 
 def test_of_one_message_at_the_same_time_from_many_one_event_is_told(server, redis):
