@@ -93,18 +93,22 @@ class Embedded:
         told = -WARN_SECONDS
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            lock = self._claim()
-            if lock is None:
-                continue
-            os.close(lock)
             try:
+                lock = self._claim()
+                if lock is None:
+                    continue
+                os.close(lock)
                 self.url = await self._ready()
             except StoreUnavailable as error:
-                if _now() - told >= WARN_SECONDS:
-                    told = _now()
-                    warn(error.cause)
+                problem = error.cause
+            except (OSError, subprocess.TimeoutExpired) as error:  # no descriptor or process is left, for now
+                problem = f"the embedded store in {self._data} cannot be looked after: {error}"
+            else:
+                yield self.own_url
                 continue
-            yield self.own_url
+            if _now() - told >= WARN_SECONDS:
+                told = _now()
+                warn(problem)
 
     async def _join(self) -> None:
         """Become one of the users; wait while the last of them is stopping the server."""

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -315,3 +316,29 @@ def test_an_embedded_server_that_does_not_start_again_is_told_once_a_minute(stat
     asyncio.run(scenario())
     [problem] = told
     assert "does not start" in problem
+
+
+def test_a_server_that_dies_after_descriptors_had_run_out_is_started_again(state_dir):
+    told: list[str] = []
+
+    async def scenario() -> None:
+        store = await opened(state_dir)
+        await store.record(REPORT)
+        pid = pid_of(store.url)
+        watch = asyncio.create_task(store.watch(told.append))
+        soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, most))
+        try:
+            async with asyncio.timeout(20):
+                while not told:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
+        os.kill(pid, signal.SIGKILL)
+        assert (await confirmed(store, REPORT[0], seconds=10)).result is Result.DUPLICATE
+        watch.cancel()
+        await store.close()
+
+    asyncio.run(scenario())
+    [problem] = told
+    assert "Too many open files" in problem
