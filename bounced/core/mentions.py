@@ -38,6 +38,7 @@ _ABOUT = re.compile(
     rf"|cannot|does|is|was|has)\b|(?:{'|'.join(_AND)}) <?[^\s<>@]{{1,64}}@)",
     re.IGNORECASE,
 )
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 _WHEN = re.compile(r"on (?:\w{3}, )?\d{1,4}\b")
 _ONLY_ADDRESSES = re.compile(r"(?:<?[^\s<>,;]{1,64}@[^\s<>,;]{1,255}>?[,;\s]{0,5})+$")
 # Queues write a label and an id before the address: "jane:000042:<jane@example.org> : ..."
@@ -206,7 +207,7 @@ class _Reader:
             named = self._marks.named(line) or self._several(line)
             return named if named is None or named.is_label else replace(named, rest=line.strip())
         # An address by itself is introduced by what stands above it: "questions go to:"
-        introduction = "" if begins.rest else last_paragraph(self._before[-3:])
+        introduction = "" if begins.rest else self._introduction()
         if introduction.endswith((":", " to", " at")):
             introduced = self._marks.named(f"{introduction} {begins.address}")
             if introduced is not None:
@@ -214,6 +215,13 @@ class _Reader:
             if not self._marks.says(introduction):
                 return None  # "Our new sales team:"
         return begins
+
+    def _introduction(self) -> str:
+        """The last sentence of the paragraph above; one that named a recipient may go on to introduce another."""
+        above = last_paragraph(self._before[-3:])
+        if not above and self._current is not None:
+            above = self._current.lines[0]
+        return _SENTENCE_END.split(above)[-1]
 
     def _several(self, line: str) -> Named | None:
         """The first of several addresses in a sentence which says that delivery failed."""

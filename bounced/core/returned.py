@@ -87,11 +87,18 @@ class ReturnedMail(Struct, frozen=True, dict=True):
 
     @cached_property
     def is_from_server(self) -> bool:
-        """Whether a server wrote it, as its From field has it; a list mail's, as its mailbox has it."""
+        """Whether a server wrote it, as its From field has it.
+
+        By the mailbox, or by the name beside it, which couriers and newsletters bear too: theirs comes from a
+        list, or from somebody's reverse-path.
+        """
         sender = self.headers.get("from")
         if "server" not in self.marks.says(sender):
             return False
-        return not self._is_list or "server" in self.marks.says(mailbox.find(sender) or sender)
+        if "server" in self.marks.says(mailbox.find(sender) or sender):
+            return True
+        path = self.headers.get("return-path")
+        return not self._is_list and (path.upper() in _NULL_PATHS or "server" in self.marks.says(path))
 
     @property
     def has_null_path(self) -> bool:
