@@ -85,16 +85,16 @@ class Reader:
             try:
                 try:
                     if self._free:
-                        return await self._read_by(self._free.pop(), request)
+                        return await self._read_by(self._free.pop(), self._own, request)
                 except (ConnectionError, asyncio.IncompleteReadError):
                     pass  # it may have died while it had nothing to do, which is not the mail's fault
-                return await self._read_by(await _start(self._own), request)
+                own = self._own  # they may be others by the time that it has started
+                return await self._read_by(await _start(own), own, request)
             except (TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
                 raise ReaderFailed("the reading process hung or died") from error
 
-    async def _read_by(self, process: Process, request: bytes) -> Reading:
-        """Have a process work; it is killed unless the work ends well."""
-        own = self._own
+    async def _read_by(self, process: Process, own: Sources, request: bytes) -> Reading:
+        """Have a process work that goes by these rules; it is killed unless the work ends well."""
         try:
             async with asyncio.timeout(SECONDS):
                 answer = await _ask(process, request)

@@ -1,6 +1,7 @@
 """Large mail is read beside the others, and what kills its reader ends in quarantine."""
 
 import array
+import asyncio
 import fcntl
 import os
 import signal
@@ -8,6 +9,8 @@ import termios
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bounced.reader import Reader
+from bounced.settings import Settings
 from tests import process, reports
 from tests.daemon.running import Daemon
 
@@ -55,6 +58,30 @@ def test_a_report_whose_readers_are_killed_is_kept_and_the_next_is_read(daemon):
     assert len(list(daemon.state_dir.glob("quarantine/reader-failed/*.eml"))) == 1
     assert daemon.send(large("third")) == [NOTED]
     assert daemon.wait_for("bounce.recorded")["message_identity"] == "<third@app.example.com>"
+
+
+def test_rules_that_change_while_a_reader_starts_are_those_of_the_next_message():
+    def rules(name: str) -> list[tuple[str, str]]:
+        rule = (
+            f'layer = "words"\n[[rule]]\nid = "{name}"\ncategory = "invalid-mailbox"\ntext = "user unknown"\n'
+        )
+        return [("own.toml", rule)]
+
+    async def scenario() -> list[str]:
+        reader = Reader(rules("before"), Settings().decisions(), max_recipients=100)
+        opened = len(list(Path("/proc/self/fd").iterdir()))
+        first = asyncio.create_task(reader.read(large("first"), None))
+        await asyncio.sleep(0)  # it is starting by now
+        reader.learn(rules("after"))
+        await first
+        second = await reader.read(large("second"), None)
+        reader.close()
+        async with asyncio.timeout(10):
+            while len(list(Path("/proc/self/fd").iterdir())) > opened:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return [verdict.rule for verdict in second.verdicts]
+
+    assert asyncio.run(scenario()) == ["after"]
 
 
 def work_waits_for(reader: int) -> bool:
