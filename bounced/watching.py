@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import islice
 
 import msgspec
 
@@ -123,16 +124,21 @@ class Report:
 
     def send(self) -> None:
         """Tell what there is. What the parent does not take now it gets later."""
-        self._send(_Packet(events.tally.encode(), []))
-        while failures := [events.failures[i] for i in range(min(FAILURES, len(events.failures)))]:
-            if not self._send(_Packet(b"", failures)):
+        self._send(msgspec.msgpack.encode(_Packet(events.tally.encode(), [])))
+        most = FAILURES
+        while failures := list(islice(events.failures, most)):
+            packet = msgspec.msgpack.encode(_Packet(b"", failures))
+            if len(packet) > PACKET:  # strangers choose the domains
+                most //= 2
+                continue
+            if not self._send(packet):
                 return
             for _ in failures:
                 events.failures.popleft()
 
-    def _send(self, packet: _Packet) -> bool:
+    def _send(self, packet: bytes) -> bool:
         try:
-            self._channel.send(msgspec.msgpack.encode(packet))
+            self._channel.send(packet)
         except OSError:  # it is full, or the parent is gone
             return False
         return True

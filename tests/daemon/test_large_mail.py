@@ -69,7 +69,7 @@ def test_rules_that_change_while_a_reader_starts_are_those_of_the_next_message()
 
     async def scenario() -> list[str]:
         reader = Reader(rules("before"), Settings().decisions(), max_recipients=100)
-        opened = len(list(Path("/proc/self/fd").iterdir()))
+        opened = open_files()
         first = asyncio.create_task(reader.read(large("first"), None))
         await asyncio.sleep(0)  # it is starting by now
         reader.learn(rules("after"))
@@ -77,11 +77,15 @@ def test_rules_that_change_while_a_reader_starts_are_those_of_the_next_message()
         second = await reader.read(large("second"), None)
         reader.close()
         async with asyncio.timeout(10):
-            while len(list(Path("/proc/self/fd").iterdir())) > opened:  # noqa: ASYNC110
+            while open_files() > opened:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         return [verdict.rule for verdict in second.verdicts]
 
     assert asyncio.run(scenario()) == ["after"]
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def work_waits_for(reader: int) -> bool:

@@ -1,13 +1,18 @@
 """Alarms, by a clock that the test turns: what raises them, what does not, when they clear, what they may cost."""
 
+import contextlib
+import socket
 import sys
 from collections.abc import Iterable
 
 import pytest
 
+from bounced import events, metrics
 from bounced.alarms import ADVICE, TRACKED, Alarms, Failure, Key, Name
 from bounced.providers import OTHER, provider_of, providers
 from bounced.settings import Alarms as Thresholds
+from bounced.settings import Settings
+from bounced.watching import PACKET, Report, Watch
 
 MINUTE, HOUR = 60, 3600
 
@@ -237,3 +242,20 @@ def test_whose_mailboxes_they_are(domain, remote_mta, provider):
 
 def test_providers_make_few_labels():
     assert len(providers()) < 50
+
+
+def test_a_worker_tells_all_failures_however_long_the_domains_are():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.setblocking(False)
+        report, watch = Report(theirs), Watch(Settings())
+        domain = f"{'.'.join(['x' * 60] * 4)}.example"
+        events.failures.extend(Failure(n, domain, OTHER, "invalid-mailbox") for n in range(3000))
+        while left := len(events.failures):
+            report.send()
+            with contextlib.suppress(BlockingIOError):
+                while packet := ours.recv(PACKET):
+                    watch.hear(1, packet)
+            assert len(events.failures) < left
+        watch.look()
+    assert watch.tally().gauges[metrics.ALARM.name, Name.PROVIDER_OUTAGE, OTHER] == 1
