@@ -52,6 +52,17 @@ class Arrival:
         return Envelope(self.at, self.peer, self.reverse_path, self.recipients)
 
     @property
+    def delivered(self) -> bytes:
+        """The message as final delivery leaves it, below its reverse-path: RFC 5321 section 4.4.
+
+        It is read so, because a server reports with the null reverse-path, and who writes with one of his own is
+        seldom a server. A line of mbox must stay the first.
+        """
+        if self.content.startswith(b"From "):
+            return self.content
+        return b"Return-Path: <%b>\r\n%b" % (self.reverse_path.encode("utf-8", "replace"), self.content)
+
+    @property
     def judged_by(self) -> tuple[Proof | None, ...]:
         """By which claims the report is judged, each once: what is proven, else what it says itself."""
         proofs = dict.fromkeys(claim for claim in self.claims if claim is not None)
@@ -139,7 +150,7 @@ class Intake:
 
     async def _read(self, arrival: Arrival, proof: Proof | None) -> Reading | None:
         try:
-            return await self._reader.read(arrival.content, proof, arrival.verp)
+            return await self._reader.read(arrival.delivered, proof, arrival.verp)
         except ReaderFailed as error:
             events.internal_error(arrival.peer, error.__cause__ or error)
             return None

@@ -119,6 +119,7 @@ class Replay:
         came = envelope or Envelope(now, "", "", ())
         arrival = Arrival(content, came.peer, came.reverse_path, came.recipients, claims, came.at)
         replayed = Replayed(Fate.NOTHING)
+        content = arrival.delivered if envelope else content
         for proof in arrival.judged_by:
             try:
                 reading = await self._reader.read(content, proof, arrival.verp)

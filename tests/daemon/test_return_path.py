@@ -112,3 +112,19 @@ def test_a_socket_that_systemd_opened_is_served(tmp_path):
             finally:
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(30) == 0
+
+
+COURIER = (
+    b"From: Delivery Notification <info@courier.example>\r\nSubject: Delivery failed\r\n\r\n"
+    b"It could not be delivered, nobody is known at this address:\r\n\r\n  jane@example.org\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("reverse_path", "event"), [("info@courier.example", "bounce.unrecognised"), ("", "bounce.recorded")]
+)
+def test_the_reverse_path_tells_a_server_from_who_bears_a_servers_name(tmp_path, reverse_path, event):
+    with Daemon(tmp_path, f"return_path_domains={DOMAIN}") as daemon:
+        with daemon.smtp() as client:
+            client.sendmail(reverse_path, [UNSIGNED], COURIER)
+        daemon.wait_for(event)
