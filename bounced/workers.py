@@ -147,6 +147,14 @@ class Worker:
         """Count its silence from now: it was we who did not listen."""
         self._heard = self._loop.time()
 
+    async def becomes_ready(self) -> bool:
+        """Wait until it is ready, or will not be any more: it has ended, or is stuck and will be killed for that."""
+        ready = asyncio.create_task(self.ready.wait())
+        happened: set[asyncio.Future[Any]] = {ready, self.ended}
+        await asyncio.wait(happened, timeout=START_DEADLINE, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        return self.ready.is_set() and not self.ended.done()
+
     def reload(self) -> None:
         """Have it read its settings again; it is ready when it has."""
         self.ready.clear()
@@ -236,10 +244,10 @@ class Workers:
         """Have one after the other read its settings again."""
         for number in self._numbers:
             worker = self._workers.get(number)
-            if worker is not None and worker.ready.is_set():  # else it reads them when it starts
+            # One that is starting may have read them already; one that has ended is replaced by one that reads them.
+            if worker is not None and await worker.becomes_ready():
                 worker.reload()
-                with suppress(TimeoutError):  # it is stuck, and will be killed for that
-                    await asyncio.wait_for(worker.ready.wait(), START_DEADLINE)
+                await worker.becomes_ready()
 
     async def watch(self) -> None:
         """Kill what is stuck, for ever. Run it as a task."""
@@ -278,7 +286,7 @@ class Workers:
     async def _keep(self, number: int) -> None:
         """Have a worker of this number, until the end."""
         delay = 0.0
-        while not self._stop.done():
+        while number in self._workers or not self._stop.done():  # the end may come while the first starts
             pid, age = None, 0.0
             try:
                 worker = self._workers.get(number) or await self._start(number)
