@@ -71,12 +71,12 @@ def test_a_worker_killed_under_load_is_replaced(tmp_path, kills):
         both(daemon)
         with load:
             for _ in range(kills):
+                load.wait_for_more(10)
                 victim = random.choice(both(daemon))
                 os.kill(victim, signal.SIGKILL)
                 assert daemon.wait_for("worker.died")["how"] == "killed by SIGKILL"
                 daemon.wait_for("worker.started", timeout=40)
         assert_counted_once(daemon, load.noted)
-    assert sum(load.noted.values()) > 10 * kills
     assert load.replies == {"250 2.0.0"}
 
 
@@ -166,8 +166,8 @@ def test_a_second_interrupt_ends_all(tmp_path):
         daemon.process.send_signal(signal.SIGINT)
         daemon.wait_for("daemon.draining", signal="SIGINT")
         daemon.process.send_signal(signal.SIGINT)
-        assert daemon.process.wait(5) == 130
-        process.wait_until(lambda: not any(map(process.exists, alive[:-1])), timeout=5)
+        assert daemon.process.wait(10) == 130  # and not after the 15 s that a message may take to come in
+        process.wait_until(lambda: not any(map(process.exists, alive[:-1])), timeout=10)
     daemon.command(
         "check", "jane@example.org"
     )  # the embedded store has been left alone; the last to use it stops it

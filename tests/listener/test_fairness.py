@@ -4,7 +4,7 @@ import threading
 
 from tests.listener.dialogue import Peer, listening
 
-COMMANDS = 200_000
+COMMANDS = 100_000
 
 
 def flood(peer: Peer, words: bytes) -> threading.Event:
