@@ -158,8 +158,8 @@ def test_a_pipe_gets_a_line_a_recipient_and_no_control_characters(tmp_path):
     assert letter.split("\t") == ["-", "other", "-", "-", "-", "-", "-\n"]
 
 
-def at_a_terminal(*arguments: str | Path, stderr_only: bool = False) -> str:
-    """What appears on a terminal that the command runs at."""
+def at_a_terminal(*arguments: str | Path, stderr_only: bool = False, until: bytes = b"\0") -> str:
+    """What appears on a terminal that the command runs at, or so much of it."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)], stdout=subprocess.DEVNULL if stderr_only else theirs, stderr=theirs,
@@ -168,8 +168,9 @@ def at_a_terminal(*arguments: str | Path, stderr_only: bool = False) -> str:
     os.close(theirs)
     shown = b""
     try:
-        while piece := os.read(ours, 65_536):
+        while until not in shown and (piece := os.read(ours, 65_536)):
             shown += piece
+        process.terminate()
     except OSError:  # how Linux says that nobody holds the other end any more
         pass
     finally:
@@ -191,7 +192,7 @@ def test_a_person_gets_colours(tmp_path, jane):
 def test_progress_is_shown_to_a_person_when_it_takes_long(tmp_path):
     box = tmp_path / "box"
     box.write_bytes((SEPARATOR + JANE.replace(b"\r\n", b"\n") + b"\n") * 40_000)
-    assert "messages" in at_a_terminal("--json", box, stderr_only=True)
+    assert "messages" in at_a_terminal("--json", box, stderr_only=True, until=b"messages")
     box.write_bytes(JANE)
     assert at_a_terminal("--json", box, stderr_only=True) == ""
     assert run("--json", box).stderr == b""
