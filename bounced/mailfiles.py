@@ -25,16 +25,21 @@ class Envelope:
 
 
 def write(directory: Path, content: bytes, envelope: Envelope, *, synced: bool) -> Path:
-    """Write a message unless it is there, the envelope first; returns its file. `synced`: the disk has it then.
+    """Write a message unless it is there; returns its file. `synced`: the disk has it then.
 
-    The directory must be there. Raises OSError, and then nothing half written is left.
+    What has its name has its envelope beside it. The directory must be there. Raises OSError, and then nothing half written is left.
     """
     named = hashlib.sha256("\n".join(envelope.recipients).encode("utf-8", "surrogatepass") + b"\0" + content)
     file = directory / f"{named.hexdigest()[:32]}{MAIL}"
     if not file.exists():  # else whole, as it got this name last; but that name may not be on the disk yet
         told = json.dumps(asdict(envelope)).encode("ascii")
-        _put(file.with_suffix(ENVELOPE), told, synced=synced)
-        _put(file, content, synced=synced)
+        unfinished = _written(directory, content, synced=synced)  # first, as it may find no room
+        try:
+            _written(directory, told, synced=synced).rename(file.with_suffix(ENVELOPE))
+            unfinished.rename(file)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
     if synced:
         sync(directory)
     return file
@@ -80,9 +85,9 @@ def sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _put(file: Path, content: bytes, *, synced: bool) -> None:
-    # A name of its own for each writer: the same message may be coming in twice at this moment.
-    unfinished = file.parent / f".{os.getpid()}-{os.urandom(8).hex()}"
+def _written(directory: Path, content: bytes, *, synced: bool) -> Path:
+    """Write a file that has yet to get its name: the same message may be coming in twice at this moment."""
+    unfinished = directory / f".{os.getpid()}-{os.urandom(8).hex()}"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -90,7 +95,7 @@ def _put(file: Path, content: bytes, *, synced: bool) -> None:
             if synced:
                 stream.flush()
                 os.fsync(stream.fileno())
-        unfinished.rename(file)
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
+    return unfinished

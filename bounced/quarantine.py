@@ -12,6 +12,7 @@ from bounced import events, mailfiles
 from bounced.mailfiles import Envelope
 
 REPLAYED = "replayed"
+RECOUNTS = 16  # while what is allowed is filled: other workers keep mail too
 
 
 class Quarantine:
@@ -23,7 +24,8 @@ class Quarantine:
         self._messages = messages
         self._size = size
         self._lock = threading.Lock()
-        self._held: dict[str, tuple[int, int]] = {}  # by reason: files and octets, as far as we know
+        self._counted: dict[str, tuple[int, int]] = {}  # by reason: files and octets, when we last looked
+        self._since: dict[str, tuple[int, int]] = {}  # what has come through us since
 
     def keep(self, content: bytes, reason: str, envelope: Envelope) -> Path:
         """Write a message and have the disk confirm it. Returns its file. Blocks; raises OSError."""
@@ -52,25 +54,25 @@ class Quarantine:
     def _make_room(self, directory: Path, came: int) -> None:
         """Remove the oldest down to nine tenths of what is allowed, so that this is done now and then only."""
         reason = directory.name
-        if reason in self._held:
-            count, octets = self._held[reason]
-            self._held[reason] = (count + 1, octets + came)
-        else:
-            self._held[reason] = _total(mailfiles.held(directory))
-        if not self._is_over(*self._held[reason], tenths=10):
+        files, size = self._since.get(reason, (0, 0))
+        files, size = self._since[reason] = files + 1, size + came
+        count, octets = self._counted.get(reason, (0, 0))
+        is_full = self._is_over(count + files, octets + size)
+        if reason in self._counted and not is_full and not self._is_over(files * RECOUNTS, size * RECOUNTS):
             return
-        files = sorted(mailfiles.held(directory))
-        count, octets = total = _total(files)
-        for _, size, path in files[:-1]:  # never the one that has just been promised
+        found = sorted(mailfiles.held(directory))
+        count, octets = total = _total(found)
+        is_full = is_full or self._is_over(count, octets)
+        for _, size, path in found[:-1] if is_full else ():  # never the one that has just been promised
             if not self._is_over(count, octets, tenths=9):
                 break
             mailfiles.remove(path)
             count, octets = count - 1, octets - size
-        self._held[reason] = (count, octets)
+        self._counted[reason], self._since[reason] = (count, octets), (0, 0)
         if dropped := total[0] - count:
             events.quarantine_dropped(reason, dropped, total[1] - octets)
 
-    def _is_over(self, count: int, octets: int, *, tenths: int) -> bool:
+    def _is_over(self, count: int, octets: int, *, tenths: int = 10) -> bool:
         return count * 10 > self._messages * tenths > 0 or octets * 10 > self._size * tenths > 0
 
     def _made(self, reason: str) -> Path:

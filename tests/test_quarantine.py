@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -57,6 +58,18 @@ def test_a_failure_leaves_nothing_half_written(tmp_path):
         quarantine.keep(b"mail", "full", ENVELOPE)
 
 
+def test_a_disk_without_room_for_the_message_keeps_no_envelope_either(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    quarantine = Quarantine(tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # Python ignores SIGXFSZ
+    try:
+        with pytest.raises(OSError, match="too large"):
+            quarantine.keep(b"mail" * 1000, "no-recipient", ENVELOPE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list((tmp_path / "quarantine" / "no-recipient").iterdir()) == []
+
+
 def age(file, days):
     os.utime(file, (days * 86400, days * 86400))
 
@@ -88,6 +101,15 @@ def test_one_reason_takes_no_room_from_another(tmp_path):
         quarantine.keep(b"%d" % n, "no-recipient", ENVELOPE)
     assert for_people.exists()
     assert len(list((tmp_path / "quarantine/no-recipient").glob("*.eml"))) <= 3
+
+
+def test_several_workers_share_the_room(tmp_path):
+    workers = [Quarantine(tmp_path, messages=100) for _ in range(4)]
+    most = 0
+    for n in range(400):
+        file = workers[n % 4].keep(b"%d" % n, "no-recipient", ENVELOPE)
+        most = max(most, len(list(file.parent.glob("*.eml"))))
+    assert 90 <= most <= 100 * (1 + 4 / 16)
 
 
 def test_what_was_there_before_counts(tmp_path):
