@@ -27,7 +27,8 @@ class Envelope:
 def write(directory: Path, content: bytes, envelope: Envelope, *, synced: bool) -> Path:
     """Write a message unless it is there; returns its file. `synced`: the disk has it then.
 
-    What has its name has its envelope beside it. The directory must be there. Raises OSError, and then nothing half written is left.
+    What has its name has its envelope beside it. The directory must be there. Raises OSError, and then nothing half
+    written is left.
     """
     named = hashlib.sha256("\n".join(envelope.recipients).encode("utf-8", "surrogatepass") + b"\0" + content)
     file = directory / f"{named.hexdigest()[:32]}{MAIL}"
