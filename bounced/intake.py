@@ -115,7 +115,7 @@ class Intake:
         if self._keeping is not None:
             try:
                 await asyncio.to_thread(self._keeping.keep, arrival.content, arrival.envelope)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - what was recorded has its 250, also if no thread can start
                 events.keep_failed(str(error))
 
     async def _accept(self, arrival: Arrival) -> None:

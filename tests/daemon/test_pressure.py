@@ -1,11 +1,21 @@
 """More comes than goes: who comes is turned away before memory grows, and nobody's flood is paid for by others."""
 
+import asyncio
 import os
+import resource
 import signal
 import smtplib
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
+from bounced.intake import ACCEPTED, Arrival, Intake
+from bounced.keeping import Keeping
+from bounced.quarantine import Quarantine
+from bounced.reader import Reader
+from bounced.settings import Settings
+from bounced.store import Store
 from tests import certificates, process, reports
 from tests.daemon.running import Daemon, give
 from tests.listener.dialogue import trusting
@@ -66,3 +76,24 @@ def test_a_connection_over_tls_costs_no_more_than_48_kib(tmp_path):
         for _ in range(200):
             connect()
         assert process.memory(daemon.process.pid) - before < 200 * 48 * 1024
+
+
+def test_a_machine_without_room_for_a_thread_costs_no_report_that_was_recorded(tmp_path):
+    policy = Settings().decisions()
+    soft, most = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+
+    async def scenario() -> str:
+        store = await Store.open("redis://127.0.0.1:1", "bounced", policy, tmp_path)
+        keeping = Keeping(tmp_path, days=1, size=0)
+        intake = Intake(Reader((), policy, max_recipients=1), store, Quarantine(tmp_path), keeping)
+        stack = threading.stack_size(256 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (128 << 20), most))
+        try:  # no claim: there is nothing to record
+            return await intake.accept(Arrival(b"mail", "192.0.2.1:25", "", ("jane@example.org",), ()))
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, most))
+            threading.stack_size(stack)
+            await store.close()
+
+    assert asyncio.run(scenario()) == ACCEPTED
