@@ -41,13 +41,16 @@ class Quarantine:
         return place.parent == self._directory.resolve() and place.name != REPLAYED
 
     def move_on(self, file: Path) -> None:
-        """Note that a message that waited here has been read. Blocks; raises OSError."""
+        """Note that a message that waited here has been read, if it is still there. Blocks; raises OSError."""
         directory = self._made(REPLAYED)
-        size = file.stat().st_size
         envelope = file.with_suffix(mailfiles.ENVELOPE)
-        if envelope.exists():
-            envelope.rename(directory / envelope.name)
-        file.rename(directory / file.name)
+        try:
+            size = file.stat().st_size
+            if envelope.exists():
+                envelope.rename(directory / envelope.name)
+            file.rename(directory / file.name)
+        except FileNotFoundError:  # the daemon needed its room, or another has moved it on
+            return
         with self._lock:
             self._make_room(directory, size)
 

@@ -112,6 +112,17 @@ def test_several_workers_share_the_room(tmp_path):
     assert 90 <= most <= 100 * (1 + 4 / 16)
 
 
+def test_what_has_gone_meanwhile_needs_not_be_moved_on(tmp_path):
+    quarantine = Quarantine(tmp_path)
+    moved, gone, last = (quarantine.keep(b"%d" % n, "no-recipient", ENVELOPE) for n in range(3))
+    gone.unlink()
+    for file in (moved, moved, gone, last):
+        quarantine.move_on(file)
+    left = {file.name for file in (tmp_path / "quarantine").glob("*/*.eml")}
+    assert left == {moved.name, last.name}
+    assert read_envelope(tmp_path / "quarantine" / "replayed" / last.name) == ENVELOPE
+
+
 def test_what_was_there_before_counts(tmp_path):
     for n in range(10):
         age(Quarantine(tmp_path).keep(b"%d" % n, "no-recipient", ENVELOPE), n)
