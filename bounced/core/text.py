@@ -66,8 +66,11 @@ _GUESSES = re.compile(r"\b(?:possible|common|likely|usual|typical) (?:reasons|ca
 # Letters that no decomposition turns into plain ones.
 _PLAIN = str.maketrans(
     {"ł": "l", "\u0131": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
+    | {"Ł": "L", "\u1e9e": "SS", "Ø": "O", "Æ": "Ae", "Œ": "Oe", "Đ": "D", "Ð": "D", "Þ": "Th"}
 )
-_HAS_NO_PLAIN = re.compile("[łıßøæœđðþ]")  # to be looked for: translating takes longer than all else here
+_HAS_NO_PLAIN = re.compile(
+    "[łıßøæœđðþŁ\u1e9eØÆŒĐÐÞ]"
+)  # to be looked for: translating takes longer than all else here
 _PIECE = 512  # characters
 _MARKS = re.compile("[\u0300-\u036f\u200b-\u200f\ufeff]")
 

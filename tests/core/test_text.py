@@ -53,6 +53,7 @@ def test_names_are_masked_and_meaning_stays(text, masked):
         ("plain", "plain"),
         ("über", "uber"),
         ("skrzynka pełna", "skrzynka pełna".replace("ł", "l")),
+        ("ŁĄCZE Øl Địa chỉ Ærlig", "LACZE Ol Dia chi Aerlig"),
         ("\uff46ull", "full"),
     ],
 )
