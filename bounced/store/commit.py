@@ -134,6 +134,9 @@ class Committer:
             try:
                 await self._commit(batch, max(item.deadline for item in batch))
                 events.batch_committed(len(batch), time.perf_counter() - started)
+            except StoreUnavailable as error:  # all of it, as the place that redis.url names is the wrong one
+                for item in batch:
+                    item.fail(error.cause)
             except Exception as error:  # noqa: BLE001 - a bug here must not leave callers waiting
                 for item in batch:
                     item.fail(f"internal error: {type(error).__name__}")

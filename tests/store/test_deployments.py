@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
+from bounced.core.policy import Change, What
 from bounced.settings.schema import Durability
 from bounced.settings.schema import Redis as Settings
-from bounced.store import Store
+from bounced.store import Store, StoreUnavailable
 from tests.redis_server import BINARIES, wait_for
 from tests.store.deployments import SLOTS, Cluster, SentinelTrio
 from tests.store.load import ENDLESS, Load
@@ -56,6 +57,16 @@ def test_a_cluster_is_used_like_a_single_server_and_resharded_under_load(cluster
     accounts = asyncio.run(scenario())
     say(capsys, "cluster, reshard", accounts)
     assert (accounts["lost"], accounts["twice"]) == (0, 0)
+
+
+def test_a_node_of_a_cluster_that_is_taken_for_a_single_server_says_how_to_name_it(cluster):
+    async def scenario() -> None:
+        store = await opened(cluster.url.replace("redis+cluster", "redis").partition(",")[0], Settings())
+        with pytest.raises(StoreUnavailable, match=r"let redis\.url begin with redis\+cluster://"):
+            await store.record([Change(f"{n}@example.org", What.SOFT, "m") for n in range(20)])
+        await store.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_primary_of_a_cluster_dies_under_load(cluster, capsys):
