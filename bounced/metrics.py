@@ -205,7 +205,10 @@ def page(tally: Tally, accept: str = "") -> tuple[bytes, str]:
     """Return the tally as Prometheus wants it, and the type of that content. `accept` as in the request."""
     from prometheus_client.exposition import choose_encoder  # noqa: PLC0415 - commands that count nothing go without
 
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except TypeError:  # it compares versions, and this one is no number
+        encode, content_type = choose_encoder("")
     return encode(_Page(tally)), content_type
 
 

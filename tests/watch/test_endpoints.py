@@ -182,6 +182,7 @@ def test_only_questions_are_answered_and_nobody_can_fill_the_port(tmp_path):
         assert get(address, "/")[0] == 404
         assert get(address, "/metrics?x=1")[0] == 200
         assert "# EOF" in get(address, "/metrics", Accept="application/openmetrics-text; version=1.0.0")[1]
+        assert get(address, "/metrics", Accept="application/openmetrics-text; version=x")[0] == 200
         for request, status in (
             (b"POST /metrics HTTP/1.1\r\n\r\n", b"405"),
             (b"GET /healthz\r\n\r\n", b"400"),
