@@ -177,4 +177,5 @@ async def _opened_store(settings: Settings) -> AsyncIterator[Store]:
         yield store
     finally:
         watch.cancel()
+        await asyncio.wait({watch})  # it may be starting a server
         await store.close()

@@ -184,16 +184,23 @@ class Embedded:
             "maxmemory-policy": "noeviction",
         }
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [binary(), *arguments],
-            pass_fds=(lock,),
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=START_SECONDS,
-            check=False,
+        starting = asyncio.create_task(
+            asyncio.to_thread(
+                subprocess.run,
+                [binary(), *arguments],
+                pass_fds=(lock,),
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=START_SECONDS,
+                check=False,
+            )
         )
+        try:
+            done = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.wait({starting})  # until it has the lock, which is closed behind us
+            raise
         if done.returncode != 0:
             words = " ".join((done.stderr or done.stdout).decode("utf-8", "replace").split())[-200:]
             raise StoreUnavailable(f"the embedded store does not start: {words}")
@@ -209,12 +216,12 @@ class Embedded:
     async def _stop(self) -> None:
         """Stop the server in good order; one that does not answer stops when it can, or serves the next."""
         deadline = _now() + STOP_SECONDS
-        try:
-            async with asyncio.timeout_at(deadline), self._client() as client:
-                await client.shutdown()
-        except (RedisError, OSError, TimeoutError):
-            pass  # it hangs up instead of answering
         while _now() < deadline:
+            try:
+                async with asyncio.timeout_at(deadline), self._client() as client:
+                    await client.shutdown()
+            except (RedisError, OSError, TimeoutError):
+                pass  # it hangs up instead of answering, or has just been started and does not hear yet
             lock = self._claim()
             if lock is not None:
                 os.close(lock)

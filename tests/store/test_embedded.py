@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -342,3 +343,36 @@ def test_a_server_that_dies_after_descriptors_had_run_out_is_started_again(state
     asyncio.run(scenario())
     [problem] = told
     assert "Too many open files" in problem
+
+
+def test_a_server_that_is_started_again_at_the_end_has_its_lock(state_dir, monkeypatch):
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    run = subprocess.run
+
+    def on_a_busy_machine(*args: Any, **options: Any) -> Any:
+        begun.set()
+        go_on.wait(20)
+        try:
+            return run(*args, **options)
+        finally:
+            ended.set()
+
+    async def scenario() -> None:
+        store = await opened(state_dir)
+        watch = asyncio.create_task(store.watch())
+        monkeypatch.setattr(subprocess, "run", on_a_busy_machine)
+        os.kill(pid_of(store.url), signal.SIGKILL)
+        assert await asyncio.to_thread(begun.wait, 20)
+        watch.cancel()
+        await asyncio.sleep(0)
+        others = [os.open(os.devnull, os.O_RDONLY) for _ in range(10)]  # whoever opens something meanwhile
+        go_on.set()
+        await asyncio.wait({watch})
+        assert await asyncio.to_thread(ended.wait, 20)
+        assert lives(state_dir)
+        for other in others:
+            os.close(other)
+        await store.close()
+
+    asyncio.run(scenario())
+    assert not lives(state_dir)
