@@ -68,9 +68,8 @@ _PLAIN = str.maketrans(
     {"ł": "l", "\u0131": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
     | {"Ł": "L", "\u1e9e": "SS", "Ø": "O", "Æ": "Ae", "Œ": "Oe", "Đ": "D", "Ð": "D", "Þ": "Th"}
 )
-_HAS_NO_PLAIN = re.compile(
-    "[łıßøæœđðþŁ\u1e9eØÆŒĐÐÞ]"
-)  # to be looked for: translating takes longer than all else here
+# To be looked for: translating takes longer than all else here.
+_HAS_NO_PLAIN = re.compile("[łıßøæœđðþŁ\u1e9eØÆŒĐÐÞ]")
 _PIECE = 512  # characters
 _MARKS = re.compile("[\u0300-\u036f\u200b-\u200f\ufeff]")
 
