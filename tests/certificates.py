@@ -14,3 +14,9 @@ def make(directory: Path, name: str = "mx.example.com") -> tuple[Path, Path]:
         capture_output=True,
     )
     return certificate, key
+
+
+def settings(directory: Path) -> tuple[str, str]:
+    """Have a daemon offer STARTTLS with a certificate of its own; return what is set."""
+    certificate, key = make(directory)
+    return f"smtp.tls.certificate={certificate}", f"smtp.tls.key={key}"

@@ -2,8 +2,10 @@
 
 import random
 import socket
+import ssl
 import struct
 import time
+from contextlib import ExitStack
 
 VERBS = (
     b"EHLO", b"HELO", b"LHLO", b"MAIL FROM:", b"RCPT TO:", b"DATA", b"RSET", b"NOOP", b"VRFY", b"QUIT", b"STARTTLS",
@@ -21,6 +23,11 @@ TEXT = (
     b"Final-Recipient: rfc822; victim@example.org\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n", b"\0" * 1000,
 )  # fmt: skip
 RESET = struct.pack("ii", 1, 0)
+
+# Whoever has no certificate to show says 503, and the session goes on in clear.
+_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_TLS.check_hostname = False
+_TLS.verify_mode = ssl.CERT_NONE
 
 
 def _line(chance: random.Random) -> bytes:
@@ -41,9 +48,12 @@ def session(port: int, seed: int, source: str = "127.0.0.1") -> str:
     """Hold one session; return how the daemon failed it, or "". It may hang up whenever it likes."""
     chance = random.Random(seed)
     try:
-        with socket.create_connection(
-            ("127.0.0.1", port), timeout=5, source_address=(source, 0)
-        ) as connection:
+        with ExitStack() as stack:
+            connection = stack.enter_context(
+                socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(source, 0))
+            )
+            if chance.random() < 0.3:
+                connection = stack.enter_context(_begin_tls(connection, chance))
             connection.settimeout(0.2)
             for _ in range(chance.randrange(1, 12)):
                 made = _transaction(chance) if chance.random() < 0.3 else _line(chance)
@@ -60,6 +70,27 @@ def session(port: int, seed: int, source: str = "127.0.0.1") -> str:
     except OSError:
         pass
     return ""
+
+
+def _begin_tls(connection: socket.socket, chance: random.Random) -> socket.socket:
+    """Go on over TLS, if there is any and this session does not begin it in its own way. Raises OSError."""
+    connection.sendall(
+        b"EHLO x\r\nSTARTTLS\r\n" + chance.choice((b"",) * 4 + (b"RSET\r\n", b"\x16\x03\x01\0\x05"))
+    )
+    heard = b""
+    while b"\n220 2." not in heard and b"\n503 " not in heard:
+        heard += connection.recv(1000) or b"\n503 "
+    if b"\n503 " in heard:
+        return connection
+    match chance.randrange(8):
+        case 0:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            connection.close()
+        case 1:
+            connection.sendall(chance.randbytes(chance.randrange(1, 2000)))
+        case 2:
+            connection.shutdown(socket.SHUT_WR)
+    return _TLS.wrap_socket(connection)
 
 
 def _pieces(data: bytes, chance: random.Random) -> list[bytes]:

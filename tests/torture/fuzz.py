@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests import process
+from tests import certificates, process
 from tests.daemon.running import Daemon
 from tests.torture import dialogues
 
@@ -25,7 +25,10 @@ def main(minutes: float, seed: int) -> int:
     until, began, worst, busiest = time.monotonic() + 60 * minutes, seed, 0.0, 0.0
     told_at = time.monotonic()
     faults: list[str] = []
-    with tempfile.TemporaryDirectory() as directory, Daemon(Path(directory)) as daemon:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Daemon(Path(directory), *certificates.settings(Path(directory))) as daemon,
+    ):
         dialogues.answers(daemon.port)
         before = process.memory(daemon.process.pid)
         with ThreadPoolExecutor(8) as pool:

@@ -19,7 +19,7 @@ from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from tests import process, reports
+from tests import certificates, process, reports
 from tests.daemon.running import Daemon, give
 from tests.torture import dialogues
 
@@ -86,7 +86,11 @@ class Soak:
 def main(minutes: float, rate: float, seed: int) -> int:
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as directory:
-        settings = ("policy.soft_limit=1000000000", "smtp.limits.exempt=127.0.0.1/32")
+        settings = (
+            "policy.soft_limit=1000000000",
+            "smtp.limits.exempt=127.0.0.1/32",
+            *certificates.settings(Path(directory)),
+        )
         with Daemon(Path(directory), *settings) as daemon, ThreadPoolExecutor(60) as pool:
             soak = Soak(daemon, seed)
             pool.submit(discard_log, daemon, soak)
