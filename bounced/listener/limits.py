@@ -17,6 +17,7 @@ TOO_MANY_OF_YOURS = "421 4.7.0 Too many connections from your network, come back
 TOO_OFTEN = "421 4.7.0 You connect too often, come back later"
 
 MINUTE = 60.0  # seconds
+SHARE = 4  # of the room for messages one network may have a fourth, or what two of the largest take
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,10 @@ class Gate:
         self._inside[visitor] = network
         return None
 
+    def network_of(self, visitor: Hashable) -> int | None:
+        """Return the network that a visitor counts for; None: for none."""
+        return self._inside.get(visitor)
+
     def leave(self, visitor: Hashable) -> None:
         """Make room; a visitor who was turned away, or has left, may say so again."""
         network = self._inside.pop(visitor, None)
@@ -96,14 +101,35 @@ class Memory:
 
     def __init__(self) -> None:
         self.held = 0
+        self._by_network: Counter[int] = Counter()
 
-    def take(self, octets: int, limit: int) -> bool:
-        """Hold so many more; whether `limit` (0: none) allows it. Give back only what was taken."""
-        if 0 < limit < self.held + octets:
+    def has_room(self, network: int | None, limits: Limits) -> bool:
+        """Whether a network, None: one that is not counted, may begin another message."""
+        return self._fits(1, network, limits)
+
+    def take(self, octets: int, network: int | None, limits: Limits) -> bool:
+        """Hold so many more for a network; whether the limit allows it. Give back only what was taken."""
+        if not self._fits(octets, network, limits):
             return False
         self.held += octets
+        if network is not None:
+            self._by_network[network] += octets
         return True
 
-    def give(self, octets: int) -> None:
+    def give(self, octets: int, network: int | None) -> None:
         """Hold so many less."""
         self.held -= octets
+        if network is not None:
+            self._by_network[network] -= octets
+            if not self._by_network[network]:
+                del self._by_network[network]
+
+    def _fits(self, octets: int, network: int | None, limits: Limits) -> bool:
+        room = limits.message_memory
+        if not room:
+            return True
+        if self.held + octets > room:
+            return False
+        # So that a few who send slowly do not leave the others without any.
+        share = max(room // SHARE, 2 * limits.message_size) if limits.message_size else room
+        return network is None or self._by_network[network] + octets <= share

@@ -89,22 +89,27 @@ class Listener:
         refused = bool(judgement.refusal)
         events.bounce_forged(str(peer), recipient, judgement.flaw, refused=refused, network=peer.network)
 
-    def has_room(self) -> bool:
-        """Whether another message may begin."""
-        return not self.terms.limits.message_memory or self.memory.held < self.terms.limits.message_memory
+    def has_room(self, session: Connection) -> bool:
+        """Whether another message may begin there."""
+        return self.memory.has_room(self.gate.network_of(session), self.terms.limits)
 
-    def hold(self, octets: int) -> bool:
-        """Hold so many more octets of a message, if there is room."""
-        return self.memory.take(octets, self.terms.limits.message_memory)
+    def hold(self, session: Connection, octets: int) -> bool:
+        """Hold so many more octets of its message, if there is room."""
+        return self.memory.take(octets, self.gate.network_of(session), self.terms.limits)
 
-    def commit(self, arrival: Arrival, held: int) -> "asyncio.Task[str]":
-        """Have the message accepted, whose `held` octets are given back then; the result is the reply."""
+    def give_back(self, session: Connection, octets: int) -> None:
+        """Hold so many less: its message is not coming in any more."""
+        self.memory.give(octets, self.gate.network_of(session))
+
+    def commit(self, session: Connection, arrival: Arrival, held: int) -> "asyncio.Task[str]":
+        """Have its message accepted, whose `held` octets are given back then; the result is the reply."""
+        network = self.gate.network_of(session)  # which may have left by then
         task = asyncio.create_task(self._accept(arrival))
         self._commits.add(task)
 
         def done(task: "asyncio.Task[str]") -> None:
             self._commits.discard(task)
-            self.memory.give(held)
+            self.memory.give(held, network)
             self._note_end()
 
         task.add_done_callback(done)

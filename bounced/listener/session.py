@@ -235,7 +235,7 @@ class Session(Connection):
             return "501 5.5.4 Syntax: DATA"
         if not self._recipients:
             return "503 5.5.1 RCPT first"
-        if not self._listener.has_room():
+        if not self._listener.has_room(self):
             self._set_rset_state()
             return NO_ROOM
         self._receiving = True
@@ -244,7 +244,7 @@ class Session(Connection):
         return "354 End data with <CR><LF>.<CR><LF>"
 
     def _hold(self, octets: int) -> bool:
-        taken = self._listener.hold(octets)
+        taken = self._listener.hold(self, octets)
         self._held += octets if taken else 0
         return taken
 
@@ -274,13 +274,13 @@ class Session(Connection):
         held, self._held = self._held, 0
         self._forget_message()
         self._waits = True
-        self._listener.commit(arrival, held).add_done_callback(self._committed)
+        self._listener.commit(self, arrival, held).add_done_callback(self._committed)
         return True
 
     def _forget_message(self) -> None:
         self._data = None
         self._window = 0.0
-        self._listener.memory.give(self._held)
+        self._listener.give_back(self, self._held)
         self._held = 0
 
     def _committed(self, commit: asyncio.Task[str]) -> None:

@@ -1,5 +1,7 @@
 """What one network may take, what all may take together, and what the log shows of it."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from bounced.listener.limits import (
@@ -11,6 +13,8 @@ from bounced.listener.limits import (
     Memory,
 )
 from bounced.settings import Limits
+from bounced.settings.values import Size
+from tests import process
 from tests.listener.dialogue import listening
 
 
@@ -65,15 +69,43 @@ def test_zero_switches_limits_off():
     gate = Gate()
     limits = Limits(connections=0, connections_per_address=0, connection_rate_per_address=0)
     assert {gate.enter(n, peer("192.0.2.1"), limits, 0) for n in range(5000)} == {None}
-    assert Memory().take(1 << 40, 0)
+    assert Memory().take(1 << 40, 1, Limits(message_memory=Size(0)))
+    assert Memory().take(100, 1, Limits(message_memory=Size(100), message_size=Size(0)))
 
 
 def test_memory_is_given_back():
-    memory = Memory()
-    assert memory.take(80, 100)
-    assert not memory.take(30, 100)
-    memory.give(80)
-    assert memory.take(100, 100)
+    memory, limits = Memory(), Limits(message_memory=Size(100))
+    assert memory.take(80, None, limits)
+    assert not memory.take(30, None, limits)
+    memory.give(80, None)
+    assert memory.take(100, None, limits)
+    assert not memory.has_room(None, limits)
+
+
+def test_a_network_has_its_share_of_the_memory():
+    memory, limits = Memory(), Limits(message_memory=Size(100), message_size=Size(10))
+    assert memory.take(25, 1, limits)
+    assert not memory.has_room(1, limits)
+    assert memory.take(25, 2, limits)
+    assert memory.take(50, None, limits)  # who is exempt has no network
+    memory.give(25, 1)
+    assert memory.has_room(1, limits)
+
+
+def test_who_sends_slowly_from_one_network_takes_no_room_from_others():
+    with listening(message_memory=400_000, message_size=50_000, exempt=()) as server, ExitStack() as stack:
+        for _ in range(2):
+            slow = stack.enter_context(server.connect(source="127.0.0.2"))
+            slow.start_data()
+            slow.send(b"x" * 45_000)
+        process.wait_until(lambda: server.listener.memory.held > 85_000)
+        third = stack.enter_context(server.connect(source="127.0.0.2"))
+        third.start_data()
+        third.send(b"x" * 45_000)
+        assert third.reply().startswith("452 4.3.1 ")
+        other = stack.enter_context(server.connect(source="127.0.0.3"))
+        other.start_data()
+        assert other.ask("x" * 45_000 + "\r\n.").startswith("250 ")
 
 
 def test_over_the_wire_a_network_is_turned_away_and_another_served():
