@@ -40,7 +40,8 @@ _ABOUT = re.compile(
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 _WHEN = re.compile(r"on (?:\w{3}, )?\d{1,4}\b")
-_ONLY_ADDRESSES = re.compile(r"(?:<?[^\s<>,;]{1,64}@[^\s<>,;]{1,255}>?[,;\s]{0,5})+$")
+# Atomic and possessive: what could be cut in many ways would be, all of them.
+_ONLY_ADDRESSES = re.compile(r"(?><?[^\s<>,;@]{1,64}@[^\s<>,;@]{1,255}>?[,;\s]{0,5})++$")
 # Queues write a label and an id before the address: "jane:000042:<jane@example.org> : ..."
 _LABELLED = re.compile(r"[\w.+-]{1,64}:\d{1,12}:(?=<)")
 # The address before an alias or a .forward: it is the one that the sender wrote to.

@@ -1,13 +1,19 @@
 """Mail made to hurt: bounded in time and memory, and no exception leaves the reader, ever."""
 
+import importlib
+import pkgutil
+import random
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bounced import core
 from tests.core.reading import GROUP, MESSAGES, dsn, names, read
 
 SIZE = 5 << 20  # octets: the largest message that is taken by default
@@ -185,6 +191,30 @@ def test_of_100_000_recipients_a_hundred_are_believed_and_the_rest_is_counted():
 def test_a_bomb_around_a_recipient_hides_nothing():
     noise = "".join(f"X-{n}: noise\n" for n in range(500))
     assert names(read(dsn(GROUP + noise, headers=noise))) == ["jane@example.org"]
+
+
+def patterns() -> Iterator[pytest.ParameterSet]:
+    """Every pattern that a module of the core has, by its name."""
+    for module in pkgutil.iter_modules(core.__path__, "bounced.core."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if isinstance(value, re.Pattern):
+                yield pytest.param(value, id=f"{module.name}.{name}")
+
+
+@pytest.mark.parametrize("pattern", list(patterns()))
+def test_no_pattern_tries_again_and_again(pattern):
+    """A text of three hundred characters that almost fits, made of what the pattern itself is made of."""
+    chance = random.Random(7)
+    source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
+    pieces = sorted({*source, *re.findall(r"[\w@<>:;., -]+", source), *"a1A@<>,;:.=\t\n \"'()[]\0"})
+    began = time.process_time()
+    for _ in range(400):
+        unit = "".join(chance.choices(pieces, k=chance.randrange(1, 4)))
+        text = (unit * 300)[:300] + chance.choice(("", "!", " =x", "\n\n", "<", "@"))
+        made = text if isinstance(pattern.pattern, str) else text.encode("utf-8", "replace")
+        pattern.search(made)
+        pattern.match(made)
+    assert time.process_time() - began < SECONDS
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGES))
