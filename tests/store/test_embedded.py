@@ -50,6 +50,12 @@ def client(url) -> Redis:
     return Redis.from_url(url, decode_responses=True, protocol=2)
 
 
+async def something_in(told: list[str]) -> None:
+    async with asyncio.timeout(20):
+        while not told:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 def pid_of(url) -> int:
     with client(url) as redis:
         return int(redis.info("server")["process_id"])
@@ -305,9 +311,7 @@ def test_an_embedded_server_that_does_not_start_again_is_told_once_a_minute(stat
         os.kill(pid_of(store.url), signal.SIGKILL)
         data.rename(state_dir / "aside")
         data.write_text("not a directory")
-        async with asyncio.timeout(20):
-            while not told:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await something_in(told)
         data.unlink()
         (state_dir / "aside").rename(data)
         assert (await confirmed(store, REPORT[0], seconds=10)).result is Result.DUPLICATE
@@ -330,9 +334,7 @@ def test_a_server_that_dies_after_descriptors_had_run_out_is_started_again(state
         soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, most))
         try:
-            async with asyncio.timeout(20):
-                while not told:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+            await something_in(told)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
         os.kill(pid, signal.SIGKILL)
