@@ -1,5 +1,6 @@
 """Certificates that a test makes for itself, with the openssl command."""
 
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -20,3 +21,10 @@ def settings(directory: Path) -> tuple[str, str]:
     """Have a daemon offer STARTTLS with a certificate of its own; return what is set."""
     certificate, key = make(directory)
     return f"smtp.tls.certificate={certificate}", f"smtp.tls.key={key}"
+
+
+def trusting() -> ssl.SSLContext:
+    """Return what a peer begins TLS with; the certificate is not what is tested."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context

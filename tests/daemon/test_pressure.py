@@ -17,8 +17,8 @@ from bounced.reader import Reader
 from bounced.settings import Settings
 from bounced.store import Store
 from tests import certificates, process, reports
+from tests.certificates import trusting
 from tests.daemon.running import Daemon, give
-from tests.listener.dialogue import trusting
 
 SENDERS = 12
 SIZE = 100_000

@@ -129,18 +129,12 @@ def test_mail_over_starttls_and_a_renewed_certificate(tmp_path):
         for name in ("mx.example.com", "new.example.com"):
             certificates.make(tmp_path, name)
             with daemon.smtp() as client:
-                client.starttls(context=trusting())
+                client.starttls(context=certificates.trusting())
                 assert isinstance(client.sock, ssl.SSLSocket)
                 assert name.encode() in (client.sock.getpeercert(binary_form=True) or b"")
                 assert give(client, reports.hard(JANE, "letter")) == NOTED
         with daemon.store() as store:
             assert store.hget(f"bounced:addr:{JANE}", "hard_total") == "1"
-
-
-def trusting() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 def test_a_certificate_that_cannot_be_used_stops_the_start(tmp_path):

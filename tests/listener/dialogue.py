@@ -15,6 +15,7 @@ from bounced.listener.returnpath import ReturnPaths
 from bounced.listener.session import Session
 from bounced.settings import Limits
 from bounced.sockets import Listening
+from tests import certificates
 
 Accept = Callable[[Arrival], Coroutine[None, None, str]]
 
@@ -133,7 +134,7 @@ class Peer:
     def wrap(self) -> ssl.SSLSocket:
         """Go on with TLS."""
         self._file.close()
-        secure = trusting().wrap_socket(self.socket)
+        secure = certificates.trusting().wrap_socket(self.socket)
         self.socket, self._file = secure, secure.makefile("rb")
         return secure
 
@@ -152,13 +153,6 @@ class Peer:
         while self._file.readline():
             pass
         return True
-
-
-def trusting() -> ssl.SSLContext:
-    """Return what a peer begins TLS with; the certificate is not what is tested."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import pytest
 from bounced.listener import connection
 from bounced.listener.tls import Certificate
 from tests import certificates
-from tests.listener.dialogue import listening, trusting
+from tests.certificates import trusting
+from tests.listener.dialogue import listening
 from tests.process import wait_until
 
 

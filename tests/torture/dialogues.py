@@ -2,10 +2,11 @@
 
 import random
 import socket
-import ssl
 import struct
 import time
 from contextlib import ExitStack
+
+from tests import certificates
 
 VERBS = (
     b"EHLO", b"HELO", b"LHLO", b"MAIL FROM:", b"RCPT TO:", b"DATA", b"RSET", b"NOOP", b"VRFY", b"QUIT", b"STARTTLS",
@@ -25,9 +26,7 @@ TEXT = (
 RESET = struct.pack("ii", 1, 0)
 
 # Whoever has no certificate to show says 503, and the session goes on in clear.
-_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-_TLS.check_hostname = False
-_TLS.verify_mode = ssl.CERT_NONE
+_TLS = certificates.trusting()
 
 
 def _line(chance: random.Random) -> bytes:
