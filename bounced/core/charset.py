@@ -11,7 +11,7 @@ SAMPLE = 4_096  # octets that are looked at
 LEAST = 8  # octets above 127: fewer say nothing
 MOST = 0.9  # the share of them that must fit
 
-_HIGH = re.compile(rb"[\x80-\xff]")
+_ASCII = bytes(range(128))
 # Cyrillic: all letters, and words of small ones after a first. KOI8 and Windows have small and capital the other way
 # round, so that each read as the other has words like "pOCTA".
 _CYRILLIC = (
@@ -41,7 +41,7 @@ _PAIRS = (
 def guess(data: bytes) -> str | None:
     """The codec that `data` was written with, when there is no doubt; else None."""
     sample = data[:SAMPLE]
-    high = len(_HIGH.findall(sample))
+    high = _high(sample)
     if high < LEAST:
         return None
     for codec, letter, word in _CYRILLIC:
@@ -50,9 +50,13 @@ def guess(data: bytes) -> str | None:
             return codec
     for codec, pair, share in _PAIRS:
         found = pair.findall(sample)
-        if sum(len(_HIGH.findall(one)) for one in found) >= share * high and _decodes(sample, codec):
+        if _high(b"".join(found)) >= share * high and _decodes(sample, codec):
             return codec
     return None
+
+
+def _high(octets: bytes) -> int:
+    return len(octets.translate(None, _ASCII))
 
 
 def _decodes(sample: bytes, codec: str) -> bool:

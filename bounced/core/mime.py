@@ -17,14 +17,16 @@ import re
 from collections.abc import Iterator
 from encodings import normalize_encoding
 from encodings.aliases import aliases
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from string import ascii_letters, digits
 
 from bounced.core.charset import guess
+from bounced.core.once import once
 
 MAX_PARTS = 100  # of one message, at any depth; real reports have three or four
 SMALL = 65_536  # octets of a message whose lines may take some memory
 MAX_HEADERS = 65_536  # octets of a header that are looked at
+SMALL_HEADER = 512  # octets of one that is remembered
 MAX_VALUE = 8_192  # octets of one field's value
 MAX_TEXT = 131_072  # octets of one text that are decoded
 MAX_REPORT = 8_388_608  # of a report's fields, which may name thousands of recipients
@@ -32,6 +34,7 @@ MAX_REPORT = 8_388_608  # of a report's fields, which may name thousands of reci
 _ANY_DELIMITER = re.compile(rb"^--(\S[^\n]{0,70})$", re.MULTILINE)
 _BEFORE_MESSAGE = re.compile(rb"\s*+(?:>?From [^\n]*\n)?+")
 _FIELD_START = re.compile(rb"[!-9;-~]+[ \t]*:")
+_BLANK_BEFORE_COLON = re.compile(r":(?<=[ \t]:)")
 _BLANKS_BEFORE_COLON = re.compile(r"^([!-9;-~]+)[ \t]+:", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(.)")
 _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
@@ -79,15 +82,13 @@ _HABITS = ("latin_1", "iso8859_15", "cp1252")
 class Headers:
     """The first field of each (lower-case) name in a header; found when somebody asks, for few ever are."""
 
-    __slots__ = ("_found", "_lower", "_text")
-
     def __init__(self, block: bytes) -> None:
         text = f"\n{block.decode('latin-1')}\n"
-        if " :" in text or "\t:" in text:  # lenient: blanks before the colon
+        if _BLANK_BEFORE_COLON.search(text):  # lenient
             text = _BLANKS_BEFORE_COLON.sub(r"\1:", text)
         self._text = text
-        self._found: dict[str, str] = {}
         self._lower = text.lower()
+        self._found: dict[str, str] = {}
 
     def __contains__(self, name: str) -> bool:
         return f"\n{name}:" in self._lower
@@ -99,26 +100,38 @@ class Headers:
         """The value of field-name ":" field-body, RFC 5322 section 2.2, unfolded and RFC 2047 decoded, else ""."""
         found = self._found.get(name)
         if found is None:
-            found = self._found[name] = self._value(name)
+            at = self._lower.find(f"\n{name}:")
+            found = self._found[name] = self._value(at + len(name) + 2) if at >= 0 else ""
         return found
 
-    def _value(self, name: str) -> str:
-        at = self._lower.find(f"\n{name}:")
-        if at < 0:
-            return ""
+    def _value(self, start: int) -> str:
         text = self._text
-        start = at + len(name) + 2
         end = text.find("\n", start)
         while text.startswith((" ", "\t"), end + 1):
             end = text.find("\n", end + 1)
         value = text[start:end]
         return decode_words(value if value.isascii() else decode_charset(value.encode("latin-1"), ""))
 
+    @once
+    def media_type(self) -> str:
+        """RFC 2045 section 5: "type/subtype" in lower case, "" for what is none."""
+        main = self.get("content-type").partition(";")[0].strip().lower()
+        return main if "/" in main else ""
+
+    @once
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the content-type by lower-case name."""
+        _, semicolon, rest = self.get("content-type").partition(";")
+        return {m[1].lower(): _parameter(m) for m in _PARAMETER.finditer(semicolon + rest)}
+
+    @once
+    def encoding(self) -> str:
+        """The content-transfer-encoding, RFC 2045 section 6, in lower case."""
+        return self.get("content-transfer-encoding").partition(";")[0].strip().lower()
+
 
 class Part:
     """One entity of RFC 2045: a header and a body that lies in `data[start:end]`, line ends LF."""
-
-    __slots__ = ("__dict__", "_data", "_end", "_left", "_start", "content_type", "headers")
 
     def __init__(
         self, data: bytes, start: int, end: int, left: Iterator[int], default: str = "text/plain"
@@ -126,34 +139,28 @@ class Part:
         self._data = data
         self._end = end
         self._left = left  # one step for each part that the message may still have
-        self._start, block = _split_header(data, start, end)
-        self.headers = Headers(block)
-        # RFC 2045 section 5: "type/subtype" in lower case
-        main = self.headers.get("content-type").partition(";")[0].strip().lower()
-        self.content_type = main if "/" in main else default
-
-    @cached_property
-    def parameters(self) -> dict[str, str]:
-        """The parameters of the content-type by lower-case name."""
-        _, semicolon, rest = self.headers.get("content-type").partition(";")
-        return {m[1].lower(): _parameter(m) for m in _PARAMETER.finditer(semicolon + rest)}
+        self._start, self.headers = _split_header(data, start, end)
+        self.content_type = self.headers.media_type or default
 
     @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the content-type by lower-case name."""
+        return self.headers.parameters
+
+    @once
     def children(self) -> tuple["Part", ...]:
         """The parts of a multipart, as far as `MAX_PARTS` of the message reach; none for anything else."""
-        return self._children if self.content_type.startswith("multipart/") else ()
-
-    @cached_property
-    def _children(self) -> tuple["Part", ...]:
+        if not self.content_type.startswith("multipart/"):
+            return ()
         default = "message/rfc822" if self.content_type == "multipart/digest" else "text/plain"
         spans = zip(self._left, self._spans(), strict=False)
         return tuple([Part(self._data, start, end, self._left, default) for _, (start, end) in spans])
 
-    @cached_property
+    @once
     def message(self) -> "Part":
         """The message inside a message/rfc822 part."""
         data, start, end = self._data, self._start, self._end
-        if self._encoding in ("base64", "quoted-printable"):
+        if self.headers.encoding in ("base64", "quoted-printable"):
             data = self.body
             start, end = 0, len(data)
         return Part(data, _message_start(data, start, end), end, self._left)
@@ -163,20 +170,16 @@ class Part:
         """The body without its content-transfer-encoding, its first octets if it is large."""
         limit = MAX_REPORT if self.content_type.startswith("message/") else MAX_TEXT
         data = self._data[self._start : min(self._end, self._start + limit)]
-        encoding = self._encoding
+        encoding = self.headers.encoding
         if encoding == "base64":
             return _base64(data)
         return binascii.a2b_qp(data) if encoding == "quoted-printable" else data
 
-    @cached_property
+    @once
     def text(self) -> str:
         """The body as text, markup and character set resolved."""
         text = decode_charset(self.body, self.parameters.get("charset", ""))
         return strip_markup(text) if self.content_type == "text/html" else text
-
-    @property
-    def _encoding(self) -> str:
-        return self.headers.get("content-transfer-encoding").partition(";")[0].strip().lower()
 
     def _spans(self) -> Iterator[tuple[int, int]]:
         """Where each part begins and ends, between delimiter lines."""
@@ -188,11 +191,12 @@ class Part:
         # One octet before the body, so that a delimiter on its very first line is found too.
         at = data.find(delimiter, max(self._start - 1, 0), end)
         while at >= 0:
-            line_end = data.find(b"\n", at + 1, end)
+            behind = at + len(delimiter)
+            line_end = data.find(b"\n", behind, end)
             after = line_end + 1 if line_end >= 0 else end
-            tail = data[at + len(delimiter) : after].strip()
+            tail = data[behind:after].strip()
             # A longer boundary may begin with this one: it delimits something inside.
-            if tail in (b"", b"--"):
+            if not tail or tail == b"--":
                 if begin >= 0:
                     yield begin, at
                 if tail:
@@ -225,8 +229,7 @@ def parse(raw: bytes) -> Part:
 def header_of(text: str) -> Headers:
     """The header that `text` begins with, blank lines before it left out."""
     data = text.encode("utf-8", "replace")
-    _, block = _split_header(data, _message_start(data, 0, len(data)), len(data))
-    return Headers(block)
+    return _split_header(data, _message_start(data, 0, len(data)), len(data))[1]
 
 
 def _message_start(data: bytes, start: int, end: int) -> int:
@@ -235,16 +238,26 @@ def _message_start(data: bytes, start: int, end: int) -> int:
     return match.end() if match else start
 
 
-def _split_header(data: bytes, start: int, end: int) -> tuple[int, bytes]:
-    """Where the body begins, and the header block before it."""
+def _split_header(data: bytes, start: int, end: int) -> tuple[int, Headers]:
+    """Where the body begins, and the header before it; it has none when its first line is no field."""
     if data.startswith(b"\n", start, end):
-        return start + 1, b""
-    if not _FIELD_START.match(data, start, min(end, start + 256)):
-        return start, b""  # no header at all: everything is body
+        return start + 1, _NO_HEADERS
     blank = data.find(b"\n\n", start, end)
-    if blank < 0:
-        return end, data[start:end][:MAX_HEADERS]
-    return blank + 2, data[start : min(blank, start + MAX_HEADERS)]
+    stop = blank if blank >= 0 else end
+    block = data[start : min(stop, start + MAX_HEADERS)]
+    headers = _headers_of_part(block) if len(block) <= SMALL_HEADER else _headers(block)
+    if headers is None:
+        return start, _NO_HEADERS
+    return min(stop + 2, end), headers
+
+
+def _headers(block: bytes) -> Headers | None:
+    return Headers(block) if _FIELD_START.match(block, 0, 256) else None
+
+
+# The same few words stand above the parts of all reports of one server.
+_headers_of_part = lru_cache(256)(_headers)
+_NO_HEADERS = Headers(b"")
 
 
 def _parameter(match: re.Match[str]) -> str:
