@@ -6,7 +6,7 @@ layers in core/ruleset.py; within a layer the diagnostic is heard before the exp
 """
 
 from bounced.core import status
-from bounced.core.model import Category, Classification, Evidence
+from bounced.core.model import Classification, Evidence
 from bounced.core.ruleset import Rule, Ruleset
 from bounced.core.text import mask
 
@@ -20,34 +20,20 @@ def classify(evidence: Evidence, rules: Ruleset) -> Classification:
     A text is not read when those before it have decided as strongly as any could. Without any match the category
     is "other" and the rule is "".
     """
-    matching = matches(evidence, rules, all_texts=False)
-    if not matching:
-        return Classification(Category.OTHER, "")
-    first, *others = matching
-    return Classification(
-        first.category,
-        first.id,
-        tuple((rule.category, rule.id) for rule in others),
-        settled=first.layer is rules.rules[0].layer,
-    )
+    evidence = completed(evidence)
+    said: tuple[str, ...] = ()
+    for words in _texts(evidence):
+        said = (*said, mask(words))
+        judged = rules.judge(said, evidence)
+        if judged.settled:
+            break
+    return judged
 
 
-def matches(evidence: Evidence, rules: Ruleset, *, all_texts: bool = True) -> list[Rule]:
+def matches(evidence: Evidence, rules: Ruleset) -> list[Rule]:
     """Return every rule that matches, the one that decides first."""
     evidence = completed(evidence)
-    # (layer, how close to the refusing server, number): the smallest decides.
-    found: dict[int, tuple[int, int, int]] = {}
-    order, table = rules.rank, rules.rules
-    for number in rules.by_codes(evidence):
-        if table[number].fields_match(evidence):
-            found[number] = (order[number], 0, number)
-    for distance, words in enumerate(_texts(evidence)):
-        for number in rules.in_text(mask(words)) if words else ():
-            if number not in found and table[number].fields_match(evidence):
-                found[number] = (order[number], distance, number)
-        if not all_texts and found and min(found.values())[0] == order[0]:
-            break
-    return [table[number] for *_, number in sorted(found.values())]
+    return rules.matching([mask(words) for words in _texts(evidence)], evidence)
 
 
 def completed(evidence: Evidence) -> Evidence:

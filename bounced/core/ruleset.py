@@ -39,8 +39,8 @@ from typing import Any
 import re2
 
 from bounced.core import patterns, text
-from bounced.core.model import Category, Evidence
-from bounced.core.patterns import Patterns
+from bounced.core.model import Category, Classification, Evidence
+from bounced.core.patterns import LENGTH, REMEMBERED, Patterns
 
 
 class Layer(StrEnum):
@@ -99,25 +99,35 @@ class Rule:
         )
 
 
+# Status, reply code, remote and reporting MTA, command, X- fields.
+_Fields = tuple[str | None, str | None, str | None, str | None, str | None, tuple[tuple[str, str], ...]]
+
+
 class Ruleset:
     """Compiled rules: immutable once made, so that a reload is one assignment."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(sorted(rules, key=lambda rule: _RANK[rule.layer]))
-        self.rank = tuple(_RANK[rule.layer] for rule in self.rules)
+        self._rank = tuple(_RANK[rule.layer] for rule in self.rules)
         self._number_of_rule: list[int] = []  # by number of pattern
         # A rule without text waits under one of its fields; one that has hosts or a command only is always tried.
         self._by_status: dict[str, list[int]] = {}
         self._by_reply_code: dict[str, list[int]] = {}
         self._by_extension: list[int] = []
         self._others: list[int] = []
-        self._under_codes = functools.lru_cache(1024)(self._numbers_under)
+        self._domains = frozenset(
+            domain for rule in self.rules for domain in (*rule.remote_mta, *rule.reporting_mta)
+        )
+        self._values: dict[str, set[str]] = {}  # that rules ask for, by name of an X- field
         for number, rule in enumerate(self.rules):
             self._add(number, rule)
+        self._remembered = functools.lru_cache(REMEMBERED)(self._judged)
         self._patterns = Patterns(_comparable(pattern) for rule in self.rules for pattern in rule.text)
 
     def _add(self, number: int, rule: Rule) -> None:
         self._number_of_rule += [number] * len(rule.text)
+        for name, values in rule.extensions.items():
+            self._values.setdefault(name, set()).update(values)
         if rule.text:
             return
         for code in rule.status:
@@ -127,14 +137,77 @@ class Ruleset:
         if not rule.status and not rule.reply_code:
             (self._by_extension if rule.extensions else self._others).append(number)
 
+    def judge(self, texts: tuple[str, ...], evidence: Evidence) -> Classification:
+        """Return what the strongest rule says of these masked texts and the evidence's other fields.
+
+        And what weaker ones would have said. Without any match the category is "other" and the rule is "".
+        """
+        fields = self._asked(evidence)
+        if sum(map(len, texts)) > LENGTH:
+            return self._judged(texts, fields)
+        return self._remembered(texts, fields)
+
+    def matching(self, texts: Sequence[str], evidence: Evidence) -> list[Rule]:
+        """Return every rule that matches masked texts and the other fields, the one that decides first.
+
+        Of the texts the first is the refusing server's own.
+        """
+        # (layer, how close to the refusing server, number): the smallest decides.
+        found: dict[int, tuple[int, int, int]] = {}
+        rank, table = self._rank, self.rules
+        for number in self._by_codes(evidence):
+            if table[number].fields_match(evidence):
+                found[number] = (rank[number], 0, number)
+        for distance, masked in enumerate(texts):
+            for number in self.in_text(masked):
+                if number not in found and table[number].fields_match(evidence):
+                    found[number] = (rank[number], distance, number)
+        return [table[number] for *_, number in sorted(found.values())]
+
     def in_text(self, masked: str) -> set[int]:
         """Return the numbers of the rules that have a pattern in this masked text, in one linear pass."""
         numbers = self._number_of_rule
         return {numbers[pattern] for pattern in self._patterns.found_in(masked.translate(_WORDY))}
 
-    def by_codes(self, evidence: Evidence) -> list[int]:
+    def _asked(self, evidence: Evidence) -> _Fields:
+        """Return the evidence as far as rules ask for it: the same for all who differ in nothing that counts."""
+        named = evidence.extensions
+        return (
+            evidence.status,
+            evidence.reply_code,
+            self._listed(evidence.remote_mta),
+            self._listed(evidence.reporting_mta),
+            evidence.command,
+            tuple([each for each in named.items() if self._is_wanted(*each)]) if named else (),
+        )
+
+    def _listed(self, host: str | None) -> str | None:
+        """Return the innermost domain of this host that a rule names: it is in all others that do."""
+        domain = (host or "").lower().rstrip(".")
+        while domain and domain not in self._domains:
+            domain = domain.partition(".")[2]
+        return domain or None
+
+    def _is_wanted(self, name: str, value: str) -> bool:
+        return value.strip().lower() in self._values.get(name, ())
+
+    def _judged(self, texts: tuple[str, ...], fields: _Fields) -> Classification:
+        status, reply_code, remote_mta, reporting_mta, command, extensions = fields
+        evidence = Evidence("", "", status, reply_code, remote_mta, reporting_mta, command, dict(extensions))
+        matching = self.matching(texts, evidence)
+        if not matching:
+            return Classification(Category.OTHER, "")
+        first, *others = matching
+        return Classification(
+            first.category,
+            first.id,
+            tuple((rule.category, rule.id) for rule in others),
+            settled=first.layer is self.rules[0].layer,
+        )
+
+    def _by_codes(self, evidence: Evidence) -> list[int]:
         """Return the numbers of the rules without text that the codes of this evidence may satisfy."""
-        found = self._under_codes(evidence.status, evidence.reply_code)
+        found = self._numbers_under(evidence.status, evidence.reply_code)
         return found + self._by_extension if evidence.extensions else found
 
     def _numbers_under(self, status: str | None, reply_code: str | None) -> list[int]:

@@ -4,6 +4,9 @@ Nothing here judges what a code means: that is what rules are for. Nothing here 
 """
 
 import re
+from functools import lru_cache
+
+AGAIN = 32  # texts whose answers are remembered, as several stages ask the same of one
 
 # status-code = DIGIT "." 1*3DIGIT "." 1*3DIGIT    RFC 3464 section 2.3.4
 # class is 2, 4 or 5 only: RFC 3463 section 2. Exchange writes a "#" before it.
@@ -31,6 +34,7 @@ _COMMAND = re.compile(
 )
 
 
+@lru_cache(256)
 def normalise(field: str) -> str | None:
     """Return the code that a Status field opens with as "5.1.1", or None: RFC 3464 section 2.3.4.
 
@@ -40,6 +44,7 @@ def normalise(field: str) -> str | None:
     return _code(match) if match else None
 
 
+@lru_cache(AGAIN)
 def find(text: str) -> str | None:
     """Return the first enhanced status code in running text that says something, else the first, else None."""
     codes = [_code(match) for match in _IN_TEXT.finditer(text)]
@@ -51,6 +56,7 @@ def is_specific(code: str | None) -> bool:
     return code is not None and code.split(".")[1] != "0"
 
 
+@lru_cache(AGAIN)
 def reply_code(text: str) -> str | None:
     """Return the first SMTP reply code in running text that stands where a reply begins, RFC 5321 section 4.2."""
     for match in _REPLY_CODE.finditer(text):
@@ -67,6 +73,7 @@ def words(text: str) -> str:
     return _REPEATED.sub(" ", _LEADING.sub("", text))
 
 
+@lru_cache(AGAIN)
 def command(text: str) -> str | None:
     """Return the SMTP command that a mail server says it was answered to: "RCPT" ("in reply to RCPT TO")."""
     lower = text.lower()

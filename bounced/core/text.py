@@ -10,10 +10,13 @@ Linear in the length of the text, which is cut at LIMIT characters. Raises nothi
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from bounced.core import status
+from bounced.core.status import AGAIN
 
 LIMIT = 2048
+WORDS = 1024  # that are remembered
 
 _ASIDE = re.compile(r"\(in reply to [^()]{1,60}\)", re.IGNORECASE)
 # Quotes and brackets fall away, and so do quoting apostrophes; the one inside a word stays ("don't", "n'existe").
@@ -89,9 +92,13 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFC", plain)
 
 
+@lru_cache(AGAIN)
 def mask(text: str) -> str:
     """Return what is left of a diagnostic when nobody is named any more."""
-    text = fold(status.words(_ASIDE.sub(" ", text[:LIMIT])).translate(_BRACKETS))
+    text = text[:LIMIT]
+    if "(" in text:
+        text = _ASIDE.sub(" ", text)
+    text = fold(status.words(text).translate(_BRACKETS))
     text = text.replace(",", ", ").replace(";", "; ").replace("...", "... ")
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
     text = _CAMEL.sub(lambda capital: f" {capital[0]}", text).translate(_HYPHENS).lower()
@@ -116,6 +123,7 @@ def _quoted(text: str) -> str:
     return text
 
 
+@lru_cache(WORDS)
 def _mask_word(word: str) -> str:
     name = word.strip(_EDGES)
     if name.isalpha() or not name:
