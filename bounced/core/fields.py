@@ -17,14 +17,15 @@ def each(text: str) -> Iterator[tuple[str, str, bool]]:
     """Every field: its name in lower case, its value unfolded, whether a blank line stands before it."""
     name, lines, after_blank, blank = "", [""], False, False
     for line in text.split("\n"):
-        if not line.strip():
-            blank = True
-            continue
-        match = None if line[0] in " \t" else _FIELD.match(line)
+        match = _FIELD.match(line)
         if match:
             if name:
                 yield name, " ".join(lines), after_blank
-            name, lines, after_blank = match[1].lower(), [match[2].strip()], blank
+            name, value = match.groups()
+            name, lines, after_blank = name.lower(), [value.strip()], blank
+        elif not line or line.isspace():
+            blank = True
+            continue
         elif name and not blank:
             # Folded, or a line of the diagnostic that lost its indentation.
             lines.append(line.strip())

@@ -21,7 +21,6 @@ from msgspec.structs import replace
 
 from bounced.core import (
     autoreply,
-    dates,
     feedback,
     heuristics,
     mailbox,
@@ -52,7 +51,6 @@ from bounced.core.returnpath import Proof
 from bounced.core.ruleset import Ruleset
 
 _EXPLANATION = 2_000
-_MAX_SENDERS = 4
 _WRONG_ADDRESS = (Category.INVALID_MAILBOX, Category.INVALID_DOMAIN)
 _LIST_FIELDS = ("list-id", "list-post", "mailing-list")
 
@@ -98,10 +96,10 @@ def read(
     judged = [_judged(recipient.report, found, mail, knowledge.rules) for recipient in chosen]
     found = replace(found, recipients=tuple(entry for entry, _ in judged))
     verdicts = tuple(
-        _verdict(recipient.address, entry, classification, policy, found.date)
+        _verdict(recipient.address, entry, classification, policy, mail)
         for recipient, (entry, classification) in zip(chosen, judged, strict=True)
     )
-    return Reading(found, verdicts, proof.identity if proof else _identity(found, raw), left_out)
+    return Reading(found, verdicts, proof.identity if proof else _identity(found, mail, raw), left_out)
 
 
 def _report(mail: ReturnedMail) -> Report:
@@ -124,9 +122,6 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
     """The report with the identifiers that the mail around it carries."""
     returned = mail.returned
     addressees = tuple(mailbox.find_all(f"{returned.get('to')} {returned.get('cc')}")) if returned else ()
-    senders = mail.headers.get("to")
-    if returned:
-        senders += f" {returned.get('from')} {returned.get('sender')} {returned.get('return-path')}"
     recipients = found.recipients
     if (
         found.kind is Kind.BOUNCE
@@ -140,10 +135,7 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
         recipients=recipients,
         original_message_id=found.original_message_id
         or _message_id(returned.get("message-id") if returned else ""),
-        own_message_id=_message_id(mail.headers.get("message-id")),
         addressees=addressees,
-        senders=tuple(mailbox.find_all(senders)[:_MAX_SENDERS]),
-        date=dates.parse(mail.headers.get("date")),
     )
 
 
@@ -172,9 +164,9 @@ def _message_id(value: str) -> str | None:
     return value.split(maxsplit=1)[0][:250] if value.strip(" <>\"'") else None
 
 
-def _identity(found: Report, raw: bytes) -> str:
+def _identity(found: Report, mail: ReturnedMail, raw: bytes) -> str:
     """The returned message's identity: by it a report is counted once, however often it comes."""
-    known = found.original_message_id or found.envelope_id or found.own_message_id
+    known = found.original_message_id or found.envelope_id or _message_id(mail.headers.get("message-id"))
     return known or hashlib.sha256(raw).hexdigest()
 
 
@@ -194,16 +186,16 @@ def _judged(
         # named, or refused before the recipient was, which Postfix says in the notice alone.
         named = entry
         asks_notice = found.source == report.SOURCE and not entry.explanation
-        if asks_notice and any(verb in mail.notice for verb in ("MAIL", "EHLO", "HELO")):
+        if asks_notice and mail.mentions("MAIL", "EHLO", "HELO"):
             named = recipients.explained(entry, mail.notice, alone=len(found.recipients) == 1)
-        named = recipients.naming_senders(named, found)
+        named = recipients.naming_senders(named, mail.senders)
         if named != entry:
             judged = classify(recipients.evidence(named, found), rules)
     return entry, judged
 
 
 def _verdict(
-    address: str, entry: RecipientReport, judged: Classification, policy: Policy, date: int | None
+    address: str, entry: RecipientReport, judged: Classification, policy: Policy, mail: ReturnedMail
 ) -> Verdict:
     text = entry.diagnostic or ""
     specific = entry.status if status.is_specific(entry.status) else status.find(text)
@@ -219,5 +211,5 @@ def _verdict(
         severity=policy.severity_of(judged.category) if entry.action is Action.FAILED else Severity.NONE,
         rule=judged.rule,
         runners_up=judged.runners_up,
-        at=entry.last_attempt or date,
+        at=entry.last_attempt or mail.date,
     )

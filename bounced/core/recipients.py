@@ -94,8 +94,8 @@ def evidence(recipient: RecipientReport, report: Report) -> Evidence:
     )
 
 
-def naming_senders(recipient: RecipientReport, report: Report) -> RecipientReport:
-    """The entry with a diagnostic that says so where it names the sender: an address, or a domain.
+def naming_senders(recipient: RecipientReport, senders: Iterable[str]) -> RecipientReport:
+    """The entry with a diagnostic that says so where it names one of the senders: an address, or a domain.
 
     One that names the recipient is about the recipient, whoever else is in it.
     """
@@ -105,7 +105,7 @@ def naming_senders(recipient: RecipientReport, report: Report) -> RecipientRepor
     if any(address in lower for address in own):
         return recipient
     domains = {address.rpartition("@")[2] for address in own}
-    for address in filter(None, map(canonical, report.senders)):
+    for address in filter(None, map(canonical, senders)):
         local, _, domain = address.rpartition("@")
         if domain not in lower:
             continue

@@ -8,6 +8,7 @@ any order, continuation lines that lost their indentation, addresses without a t
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -132,7 +133,7 @@ def split_groups(text: str) -> Iterator[Group]:
 def _runs(text: str) -> Iterator[Group]:
     group: Group = {}
     for name, value, after_blank in fields.each(text):
-        if group and _opens_group(group, name, after_blank=after_blank):
+        if group and (after_blank or name in group) and _opens_group(group, name, after_blank=after_blank):
             yield group
             group = {}
         standing = group.get(name)
@@ -203,16 +204,22 @@ def _mailbox(value: str) -> str | None:
 
 
 def _action(group: Group, code: str | None) -> Action | None:
-    word = _COMMENT.sub("", group.get("action", "")).strip().lower()
-    for start, action in _ACTIONS:
-        if start.match(word):
-            return action
+    action = _action_named(group.get("action", ""))
+    if action:
+        return action
     if "will-retry-until" in group:  # RFC 3464 section 2.3.9: for delayed messages only
         return Action.DELAYED
     # The status class says the same, RFC 3463 section 2; a 4 without an action was given up on or not.
     return {"5": Action.FAILED, "2": Action.DELIVERED}.get(code[0]) if code else None
 
 
+@lru_cache(64)
+def _action_named(value: str) -> Action | None:
+    word = _COMMENT.sub("", value).strip().lower()
+    return next((action for start, action in _ACTIONS if start.match(word)), None)
+
+
+@lru_cache(256)
 def _mta(value: str | None) -> str | None:
     """The host of section 2.1.2's mta-name-type ";" mta-name, without comments, brackets and final dot."""
     if not value:

@@ -4,14 +4,14 @@ Made by the stage `message`, read by the stages after it. What takes work is don
 """
 
 import re
-from functools import cached_property
 from textwrap import dedent
 
 from msgspec import Struct
 
-from bounced.core import mailbox
+from bounced.core import dates, mailbox
 from bounced.core.marks import Marks
 from bounced.core.mime import Headers, Part, parse
+from bounced.core.once import once
 
 _FEEDBACK_IN_TEXT = re.compile(r"^Feedback-Type[ \t]*:", re.MULTILINE | re.IGNORECASE)
 # Delivery-status fields that stand in plain text: forwarded by a mail reader, or by servers that know no MIME.
@@ -27,6 +27,7 @@ _NULL_PATHS = ("", "<>", "<MAILER-DAEMON>", "MAILER-DAEMON")
 _LIST_FIELDS = ("list-id", "list-post", "list-unsubscribe", "mailing-list")
 _AUTOREPLY_FIELDS = ("x-autoreply", "x-autorespond", "x-autoresponder")
 _BULK = ("bulk", "list", "junk", "auto_reply")
+_MAX_SENDERS = 4
 _QUOTED = re.compile(r"^(?:[ \t]*>)+ ?", re.MULTILINE)
 
 
@@ -45,9 +46,13 @@ class ReturnedMail(Struct, frozen=True, dict=True):
     _inner: Part | None = None
     _returned: Headers | None = None
 
-    @cached_property
+    @once
+    def _text(self) -> str:
+        return "\n\n".join([part.text for part in self.texts])
+
+    @once
     def _cut(self) -> tuple[str, str]:
-        text = "\n\n".join(part.text for part in self.texts)
+        text = self._text
         if text.count("\n>") * 2 > text.count("\n"):
             text = _QUOTED.sub("", text)  # forwarded by a person, who quoted all of it
         # What has been returned in a part of its own is not copied below the notice too.
@@ -67,14 +72,19 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         """What a person reads, up to where a copy of the returned message begins."""
         return self._cut[0]
 
-    @cached_property
+    def mentions(self, *words: str) -> bool:
+        """Whether one of these words is in the notice."""
+        # Few are, and to make the notice takes longer than to look for them in what it is made of.
+        return any(word in self._text for word in words) and any(word in self.notice for word in words)
+
+    @once
     def returned(self) -> Headers | None:
         """The header of the returned message, from a part of its own or from below the notice."""
         if self._returned is not None:
             return self._returned
         return self.inner.headers if self.inner is not None and self.inner.headers else None
 
-    @cached_property
+    @once
     def inner(self) -> Part | None:
         """The first message inside: a part of its own, else what is copied below the notice."""
         if self._inner is not None:
@@ -85,7 +95,20 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         copy = copy.lstrip("\n>")
         return parse(copy.encode("utf-8", "replace")) if copy else None
 
-    @cached_property
+    @once
+    def senders(self) -> list[str]:
+        """Whom the report goes to and the authors of the returned mail, as written; a few at most."""
+        fields = self.headers.get("to")
+        if returned := self.returned:
+            fields += f" {returned.get('from')} {returned.get('sender')} {returned.get('return-path')}"
+        return mailbox.find_all(fields)[:_MAX_SENDERS]
+
+    @once
+    def date(self) -> int | None:
+        """When the report was written, RFC 5322 section 3.6.1, in Unix seconds."""
+        return dates.parse(self.headers.get("date"))
+
+    @once
     def is_from_server(self) -> bool:
         """Whether a server wrote it, as its From field has it.
 
@@ -105,7 +128,7 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         """Whether the null reverse-path was written down when the mail was delivered."""
         return "return-path" in self.headers and self.headers.get("return-path").upper() in _NULL_PATHS
 
-    @cached_property
+    @once
     def is_reply(self) -> bool:
         """Whether a person answers: what is quoted below is old, whatever it reports."""
         if _REPLIED.match(self.headers.get("subject")):
@@ -113,7 +136,7 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         # Readers name the mail that they pass on in In-Reply-To, too.
         return "in-reply-to" in self.headers and not (self._is_forward or self.is_from_server)
 
-    @cached_property
+    @once
     def is_bulk(self) -> bool:
         """Whether it went to many: what it quotes, whatever its return path, is an example or somebody's letter."""
         if self.is_from_server:
