@@ -45,9 +45,9 @@ _TAG = re.compile(r"<(/?)(!|[A-Za-z][A-Za-z0-9]*+(?=[\s/>:]))[^<>]*+>")  # and n
 _LONG_REFERENCE = re.compile(r"&#[0-9]{8,}+;?")  # html.unescape raises on more digits than int takes
 
 _NOT_BASE64 = bytes(set(range(256)) - {*(ascii_letters + digits + "+/").encode()})
-_LINE_TAGS = frozenset((
+_BREAKS = dict.fromkeys((
     "br", "p", "div", "tr", "li", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "table", "blockquote", "pre", "hr",
-))  # fmt: skip
+), "\n") | {"td": " ", "th": " "}  # fmt: skip
 _HIDDEN_TAGS = frozenset(("style", "script", "title"))
 # Python's names of charsets. A closed set: each unknown name that codecs.lookup is asked for is an import tried,
 # and remembered for good. UTF-7 is not among them: nobody needs it, and it hides what a text says.
@@ -330,24 +330,19 @@ def _word(match: re.Match[str]) -> str:
 
 def strip_markup(text: str) -> str:
     """What a person reads of an HTML text: tags gone, blocks on lines of their own, entities resolved."""
-    out: list[str] = []
+    first, *pieces = _TAG.split(text.replace("\n", " "))
+    out = [first if pieces else text]  # without any tag: a text mislabelled
     hidden = ""
-    at = 0
-    for tag in _TAG.finditer(text):
-        name = tag[2].lower()
+    for slash, tag, after in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True):
+        name = tag.lower()
         if not hidden:
-            out.append(text[at : tag.start()].replace("\n", " "))
-            if name in _LINE_TAGS:
-                out.append("\n")
-            elif name in ("td", "th"):
-                out.append(" ")
-        at = tag.end()
-        if not hidden and name in _HIDDEN_TAGS and not tag[1]:
-            hidden = name
-        elif tag[1] and name == hidden:
+            out.append(_BREAKS.get(name, ""))
+            if name in _HIDDEN_TAGS and not slash:
+                hidden = name
+        elif slash and name == hidden:
             hidden = ""
-    if not hidden:
-        out.append(text[at:].replace("\n", " ") if at else text)  # without any tag: a text mislabelled
+        if not hidden:
+            out.append(after)
     plain = html.unescape(_LONG_REFERENCE.sub(" ", "".join(out)))
-    lines = (" ".join(line.split()) for line in plain.split("\n"))
+    lines = [" ".join(line.split()) for line in plain.split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
