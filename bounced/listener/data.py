@@ -4,10 +4,12 @@ RFC 5321 sections 4.1.1.4 and 4.5.2. What comes is searched piece by piece, what
 never more in memory than the size limit and a piece.
 """
 
+import re
 from collections.abc import Callable
 
 END_OF_DATA = b"\r\n.\r\n"
 NO_ROOM = "452 4.3.1 Too much mail at once, come back later"
+BARE_CR = re.compile(rb"\r(?!\n)")
 # Whoever sends this much more than the limit is not going to stop: hang up.
 GRACE = 64 * 1024
 
@@ -69,18 +71,21 @@ class Data:
 
 
 def _without_dots(data: bytes) -> bytes:
-    if is_ambiguous(data):
+    has_dots = data.find(b"\n.") < len(data) - 4  # at the start of a line, beside the final one
+    if is_ambiguous(data, has_dots=has_dots):
         raise DataError("554 5.6.0 Lines of a message end in CRLF", fatal=True)
     # Each piece of this slice is a line's start: the CRLF in front, and none of the final dot.
-    return data[:-3].replace(b"\r\n.", b"\r\n")[2:]
+    return data[:-3].replace(b"\r\n.", b"\r\n")[2:] if has_dots else data[2:-3]
 
 
-def is_ambiguous(data: bytes) -> bool:
+def is_ambiguous(data: bytes, *, has_dots: bool) -> bool:
     r"""Say whether another server could see an end of the message inside it: SMTP smuggling.
 
     `data` runs from the CRLF before the message to its end, CRLF.CRLF. A CR without LF is refused, and so is
     a dot alone between line ends of which one is a bare LF; any other bare LF is harmless, and common in
     the mail that comes back.
     """
-    body = data[:-3]
-    return body.count(b"\r") != body.count(b"\r\n") or b"\n.\n" in body or b"\n.\r\n" in body
+    if BARE_CR.search(data):
+        return True
+    body = data[:-3] if has_dots else b""
+    return b"\n.\n" in body or b"\n.\r\n" in body
