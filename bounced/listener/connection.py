@@ -65,7 +65,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         # Not SMTP.__init__, which takes longer than everything else that a short session does.
         self.loop = asyncio.get_running_loop()
         self._listener = listener
-        self._replies: list[bytes] = []
+        self._replies: list[str] = []
         self._opened = self._command_at = self.loop.time()  # since when the peer owes us a command
 
     def _begin(self) -> None:
@@ -170,11 +170,12 @@ class Connection(SMTP, asyncio.BufferedProtocol):
 
     def _send(self, reply: str) -> None:
         """Have a reply go out with the others to what came together, RFC 2920 section 3.2."""
-        self._replies.append(reply.encode("ascii") + b"\r\n")
+        self._replies.append(reply)
 
     def _flush(self) -> None:
         if self._replies:
-            self.transport.write(b"".join(self._replies))
+            self._replies.append("")
+            self.transport.write("\r\n".join(self._replies).encode("ascii"))
             self._replies.clear()
 
     def leave(self) -> None:

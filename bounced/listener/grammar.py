@@ -4,7 +4,10 @@ Every pattern is linear: no two neighbours in it can match the same character.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import lru_cache
+
+from msgspec import Struct
 
 # RFC 5321 section 4.5.3.1.4, and what BODY, SIZE and SMTPUTF8 add to it (RFC 6152, 1870 and 6531).
 COMMAND_LENGTH = 512 + 17 + 26 + 10
@@ -30,14 +33,16 @@ REVERSE_PATH = re.compile(rf"(?i:FROM): ?(?:<>|{PATH}){PARAMETERS}")
 # Section 4.1.1.3: "<Postmaster>" alone is an address too.
 FORWARD_PATH = re.compile(rf"(?i:TO): ?(?:(?P<postmaster><(?i:postmaster)>)|{PATH}){PARAMETERS}")
 
+# Peers say the same over and over: so many lines and arguments need not be read again.
+KNOWN = 256
 
-@dataclass(frozen=True, slots=True)
-class Path:
+
+class Path(Struct, frozen=True):
     """One address of the envelope and the parameters behind it."""
 
     local_part: str  # "" in the null reverse-path
     domain: str  # as written; "" in the null reverse-path and for a bare postmaster
-    parameters: dict[str, str]  # by upper-case name; "" for one without a value
+    parameters: Mapping[str, str]  # by upper-case name; "" for one without a value
 
     def __str__(self) -> str:
         return f"{self.local_part}@{self.domain}" if self.domain else self.local_part
@@ -47,6 +52,11 @@ def command(line: bytes) -> tuple[str, str] | str:
     """Read a command line: its name in upper case and its argument, or the reply that refuses it."""
     if len(line) > COMMAND_LENGTH:
         return "500 5.5.2 Line too long"
+    return _command(line)
+
+
+@lru_cache(KNOWN)
+def _command(line: bytes) -> tuple[str, str] | str:
     if not line.endswith(b"\r\n") or CONTROL.search(line, 0, len(line) - 2):
         return "501 5.5.2 A command is one line without control characters, ended by CRLF"
     try:
@@ -56,7 +66,7 @@ def command(line: bytes) -> tuple[str, str] | str:
     return name.upper(), argument.strip(" ")
 
 
-def refusal(parameters: dict[str, str], size_limit: int) -> str:
+def refusal(parameters: Mapping[str, str], size_limit: int) -> str:
     """Return the reply that refuses these parameters of MAIL, "" when they are fine. A limit of 0 is none."""
     size = parameters.get("SIZE", "0")
     if not parameters.keys() <= {"SIZE", "BODY", "SMTPUTF8"}:
@@ -70,12 +80,14 @@ def refusal(parameters: dict[str, str], size_limit: int) -> str:
     return "501 5.5.4 SMTPUTF8 takes no value" if parameters.get("SMTPUTF8") else ""
 
 
+@lru_cache(KNOWN)
 def reverse_path(argument: str) -> Path | None:
     """Read the argument of MAIL, `FROM:<...> [parameters]`; None when it does not follow the grammar."""
     found = REVERSE_PATH.fullmatch(argument)
     return None if found is None else _path(found)
 
 
+@lru_cache(KNOWN)
 def forward_path(argument: str) -> Path | None:
     """Read the argument of RCPT, `TO:<...> [parameters]`; None when it does not follow the grammar."""
     found = FORWARD_PATH.fullmatch(argument)

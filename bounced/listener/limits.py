@@ -6,8 +6,10 @@ Plain counters, which forget: none grows with the number of peers that have ever
 import ipaddress
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
+
+from msgspec import Struct
 
 from bounced.settings import Limits, Network
 
@@ -18,24 +20,25 @@ TOO_OFTEN = "421 4.7.0 You connect too often, come back later"
 
 MINUTE = 60.0  # seconds
 SHARE = 4  # of the room for messages one network may have a fourth, or what two of the largest take
+KNOWN = 1024  # addresses of peers that need not be read again
+
+Host = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """The other side of a connection."""
 
-    host: ipaddress.IPv4Address | ipaddress.IPv6Address | None  # None: a process of this machine
+    host: Host | None  # None: a process of this machine
     port: int = 0
+    text: str = "local"  # as it is told
 
     @classmethod
     def of(cls, peername: Any) -> Self:  # noqa: ANN401 - what asyncio gives depends on the kind of socket
         """Read what asyncio calls a peer's name; anything but an IP address is of this machine."""
         if not isinstance(peername, tuple):
             return cls(None)
-        host = ipaddress.ip_address(peername[0].partition("%")[0])
-        if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped:
-            host = host.ipv4_mapped
-        return cls(host, peername[1])
+        host, text = _host(peername[0])
+        return cls(host, peername[1], f"{text}:{peername[1]}")
 
     @property
     def network(self) -> int | None:
@@ -49,9 +52,16 @@ class Address:
         return self.host is not None and any(network.holds(self.host) for network in networks)
 
     def __str__(self) -> str:
-        if self.host is None:
-            return "local"
-        return f"{self.host}:{self.port}" if self.host.version == 4 else f"[{self.host}]:{self.port}"
+        return self.text
+
+
+@lru_cache(KNOWN)
+def _host(text: str) -> tuple[Host, str]:
+    """Read an address, as what it is and as it is told."""
+    host = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped:
+        host = host.ipv4_mapped
+    return host, str(host) if host.version == 4 else f"[{host}]"
 
 
 class Gate:

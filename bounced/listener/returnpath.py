@@ -10,7 +10,8 @@ postmaster@ and abuse@ are for people (RFC 5321 section 4.5.1, RFC 2142): always
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bounced.core import returnpath
 from bounced.core.returnpath import NotProven, Proof
@@ -24,8 +25,7 @@ NOT_A_REPORT = "550 5.7.1 We take reports only, from the null reverse-path"
 DAY = 86400
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """What becomes of one RCPT."""
 
     refusal: str = ""  # the reply that refuses it

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bounced import events
-from bounced.intake import Arrival
+from bounced.intake import TRY_AGAIN, Arrival
 from bounced.listener.connection import AHEAD, Connection
 from bounced.listener.limits import SHUTTING_DOWN, Address, Gate, Memory
 from bounced.listener.lmtp import LmtpSession
@@ -40,7 +40,7 @@ class Listener:
         self.memory = Memory()
         self.room = memoryview(bytearray(AHEAD))  # for what comes, until it is taken
         self._accept = accept
-        self._commits: set[asyncio.Task[str]] = set()
+        self._commits: set[asyncio.Task[None]] = set()
         self._draining = False
         self._ended = asyncio.Event()  # all of them, while draining
         self._servers: list[asyncio.Server] = []
@@ -101,19 +101,23 @@ class Listener:
         """Hold so many less: its message is not coming in any more."""
         self.memory.give(octets, self.gate.network_of(session))
 
-    def commit(self, session: Connection, arrival: Arrival, held: int) -> "asyncio.Task[str]":
-        """Have its message accepted, whose `held` octets are given back then; the result is the reply."""
+    def commit(self, session: Session, arrival: Arrival, held: int) -> None:
+        """Have its message accepted, whose `held` octets are given back then, and tell it the reply."""
         network = self.gate.network_of(session)  # which may have left by then
-        task = asyncio.create_task(self._accept(arrival))
+
+        async def commit() -> None:
+            try:
+                reply = await self._accept(arrival)
+            except Exception:  # noqa: BLE001 - it costs the peer a retry, not its report
+                reply = TRY_AGAIN
+            finally:
+                self._commits.discard(task)
+                self.memory.give(held, network)
+                self._note_end()
+            session.committed(reply)
+
+        task = asyncio.create_task(commit())
         self._commits.add(task)
-
-        def done(task: "asyncio.Task[str]") -> None:
-            self._commits.discard(task)
-            self.memory.give(held, network)
-            self._note_end()
-
-        task.add_done_callback(done)
-        return task
 
     async def drain(self, patience: float) -> None:
         """Stop: no new connections, 421 to idle sessions, then up to `patience` seconds for the others."""

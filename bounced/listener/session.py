@@ -3,8 +3,8 @@
 Replies are ASCII, carry an enhanced status code (RFC 3463) and never contain what the peer sent.
 """
 
-import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bounced import events
@@ -92,14 +92,15 @@ class Session(Connection):
         return ""
 
     def _take_command(self) -> bool:
-        start, end = self._obeyed, self._came.find(b"\n", self._obeyed) + 1
+        came, start = self._came, self._obeyed
+        end = came.find(b"\n", start) + 1
         if end:
             self._obeyed = end
-            command = grammar.command(self._came[start:end])
+            command = grammar.command(came[start:end])
             reply = command if isinstance(command, str) else self._obey(*command)
             if reply:
                 self.reply(reply)
-        elif len(self._came) - start > AHEAD:
+        elif len(came) - start > AHEAD:
             self._leaving = True
             self.reply("500 5.5.2 Line too long")
             return True
@@ -135,15 +136,11 @@ class Session(Connection):
 
     def _ehlo(self, hostname: str) -> str:
         """RFC 5321 section 4.1.1.1."""
-        return self._greet(hostname) or "\r\n".join(self._extensions())
-
-    def _extensions(self) -> list[str]:
         terms = self._listener.terms
-        size = terms.limits.message_size
-        words = ["PIPELINING", f"SIZE {size:d}" if size else "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES"]
-        if terms.certificate is not None and not self._is_tls:
-            words.append("STARTTLS")
-        return [f"250-{word}" for word in (self._listener.hostname, *words)] + ["250 SMTPUTF8"]
+        offers_tls = terms.certificate is not None and not self._is_tls
+        return self._greet(hostname) or _extensions(
+            self._listener.hostname, terms.limits.message_size, offers_tls=offers_tls
+        )
 
     def _helo(self, hostname: str) -> str:
         """RFC 5321 section 4.1.1.1."""
@@ -274,20 +271,22 @@ class Session(Connection):
         held, self._held = self._held, 0
         self._forget_message()
         self._waits = True
-        self._listener.commit(self, arrival, held).add_done_callback(self._committed)
+        self._listener.commit(self, arrival, held)
         return True
 
     def _forget_message(self) -> None:
         self._data = None
         self._window = 0.0
-        self._listener.give_back(self, self._held)
-        self._held = 0
+        if self._held:
+            self._listener.give_back(self, self._held)
+            self._held = 0
 
-    def _committed(self, commit: asyncio.Task[str]) -> None:
-        if self._is_open and not commit.cancelled():
+    def committed(self, reply: str) -> None:
+        """Answer a message that was handed on, and go on."""
+        if self._is_open:
             self._messages += 1
             self._talk = 0
-            self._answer(TRY_AGAIN if commit.exception() else commit.result())
+            self._answer(reply)
             self.resume()
 
     def _answer(self, reply: str) -> None:
@@ -318,3 +317,12 @@ class Session(Connection):
         "QUIT": _quit,
         "STARTTLS": _starttls,
     }
+
+
+@lru_cache
+def _extensions(hostname: str, size: int, *, offers_tls: bool) -> str:
+    """Return the reply to EHLO. A size of 0 is no limit."""
+    words = [hostname, "PIPELINING", f"SIZE {size:d}" if size else "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES"]
+    if offers_tls:
+        words.append("STARTTLS")
+    return "\r\n".join([*(f"250-{word}" for word in words), "250 SMTPUTF8"])
