@@ -13,6 +13,7 @@ else, who calls `resume`.
 import asyncio
 import ssl
 from asyncio import sslproto
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from aiosmtpd.smtp import SMTP
@@ -66,14 +67,14 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         self.loop = asyncio.get_running_loop()
         self._listener = listener
         self._replies: list[str] = []
-        self._opened = self._command_at = self.loop.time()  # since when the peer owes us a command
+        self._opened = self._command_at = monotonic()  # since when the peer owes us a command
 
     def _begin(self) -> None:
         """Say the first words, if they are ours to say."""
         raise NotImplementedError
 
     def _take(self) -> bool:
-        """Obey the next command, or what else is to come; say whether it had come whole."""
+        """Obey the next command, or what else has come; say whether it had come whole."""
         raise NotImplementedError
 
     # What asyncio calls
@@ -136,13 +137,13 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         while self._is_open and not (self._waits or self._yields or self._is_full or self._cut_at):
             if self._leaving and not self._receiving:
                 self.close()
-            elif not self._take():
+            elif self._obeyed == len(self._came) or not self._take():
                 break
             elif not (turns := turns - 1):
                 self._yields = True
                 self.loop.call_soon(self._take_turn)
         if turns < TURN:
-            self._command_at = self.loop.time()
+            self._command_at = monotonic()
         self._flush()
         if self._cut_at or not self._is_open:
             return
@@ -163,7 +164,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
     def resume(self) -> None:
         """Go on with what has come: what was waited for is done."""
         self._waits = False
-        self._command_at = self.loop.time()
+        self._command_at = monotonic()
         self._advance()
 
     # What goes out
@@ -191,7 +192,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
             if self._farewell:
                 self._send(self._farewell)
             self._flush()
-            self._cut_at = self.loop.time() + LINGER
+            self._cut_at = monotonic() + LINGER
             self.transport.close()
 
     def abort(self) -> None:
@@ -237,12 +238,12 @@ class Connection(SMTP, asyncio.BufferedProtocol):
     # Deadlines
 
     def _expect_message(self) -> None:
-        self._window = self.loop.time()
+        self._window = monotonic()
         self._octets_before = self._octets
 
     def _timeout_cb(self) -> None:
         """Look at the deadlines: aiosmtpd's timer calls this."""
-        now = self.loop.time()
+        now = monotonic()
         if self._cut_at:
             if now >= self._cut_at:
                 self.abort()

@@ -247,8 +247,6 @@ class Session(Connection):
 
     def _take_message(self, data: Data) -> bool:
         octets, self._came, self._obeyed = self._came[self._obeyed :], b"", 0
-        if not octets:
-            return False
         try:
             content = data.take(octets)
         except DataError as error:
@@ -264,8 +262,8 @@ class Session(Connection):
             content,
             str(self.peer),
             self._reverse_path or "",
-            tuple(address for address, _ in self._recipients),
-            tuple(judgement.proof for _, judgement in self._recipients if judgement.counts),
+            tuple([address for address, _ in self._recipients]),
+            tuple([judgement.proof for _, judgement in self._recipients if judgement.counts]),
         )
         # The commit gives back what is held: it may outlive this session.
         held, self._held = self._held, 0
