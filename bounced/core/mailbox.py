@@ -49,7 +49,7 @@ def find_all(text: str) -> list[str]:
         return []
     if "<@" in text:
         text = _SOURCE_ROUTE.sub("<", text)
-    return [_bare(match) for match in _ADDRESS.finditer(text)]
+    return [_bare(match) for match in _ADDRESS.finditer(text, _beginning(text))]
 
 
 def find(text: str) -> str | None:
@@ -60,13 +60,18 @@ def find(text: str) -> str | None:
         text = _SOURCE_ROUTE.sub("<", text)
     bracket = text.find("<")
     match = _ADDRESS.search(text, bracket + 1) if bracket >= 0 else None
-    match = match or _ADDRESS.search(text)
+    match = match or _ADDRESS.search(text, _beginning(text))
     return _bare(match) if match else None
 
 
 def decode_utf8_address(text: str) -> str:
     r"""RFC 6533 section 3: resolve \x{HEX} of utf-8-addr-xtext and utf-8-addr-unitext; plain UTF-8 stays."""
     return _HEXPOINT.sub(_point, text)
+
+
+def _beginning(text: str) -> int:
+    """Where the first mailbox begins at the earliest: no blank is in it, unless its local part is quoted."""
+    return 0 if '"@' in text else text.rfind(" ", 0, text.find("@")) + 1
 
 
 def _bare(match: re.Match[str]) -> str:

@@ -84,7 +84,7 @@ class Marks:
 
     def says(self, text: str) -> frozenset[str]:
         """The roles of the sentences in `text`."""
-        return frozenset(mark.role for mark in self._sentences.match(fold(text[:MAX_NOTICE])))
+        return frozenset([mark.role for mark in self._sentences.match(fold(text[:MAX_NOTICE]))])
 
     def cut(self, text: str) -> tuple[str, str]:
         """Split a notice where a copy of the returned message begins: what is before, and the copy."""
@@ -115,16 +115,20 @@ class Marks:
     def named(self, line: str) -> "Named | None":
         """Whom this line names, by a label or in a sentence; None when it names nobody."""
         line = line[:MAX_LINE]
-        found = self._lines.match(fold(line))
+        folded = fold(line)
+        found = self._lines.match(folded)
+        if not found:
+            return None
         if any(mark.role == "bystander" for mark in found):
             return Named("")
+        encoded = folded.encode()
         # A sentence before a mere label: it says more.
         for mark in sorted(found, key=lambda mark: mark.role == "label"):
-            match = self._recipients[mark.id].search(fold(line))
-            address = mailbox.find(match[1]) if match else None
+            match = self._recipients[mark.id].search(encoded)
+            address = mailbox.find(match[1].decode()) if match else None
             if address:
-                # As written, where the pattern saw it without accents.
-                address = next((one for one in mailbox.find_all(line) if fold(one) == address), address)
+                if folded is not line:  # as written, where the pattern saw it without accents
+                    address = next((one for one in mailbox.find_all(line) if fold(one) == address), address)
                 return Named(address, mark.role == "label", line.partition(address)[2].strip(" >\"']"))
         return None
 
@@ -137,7 +141,8 @@ class _Set:
         self._patterns = Patterns(f"(?m){mark.pattern}" for mark in marks)
 
     def match(self, text: str) -> list[Mark]:
-        return [self._marks[number] for number in sorted(self._patterns.found_in(text))]
+        found = self._patterns.found_in(text)
+        return [self._marks[number] for number in sorted(found)] if found else []
 
 
 def load(text: str) -> Marks:
@@ -154,8 +159,8 @@ def load(text: str) -> Marks:
     return Marks(marks)
 
 
-def _compile(mark: Mark) -> "re2._Regexp[str]":
+def _compile(mark: Mark) -> "re2._Regexp[bytes]":
     try:
-        return re2.compile(f"(?im){mark.pattern}")
+        return re2.compile(f"(?im){mark.pattern}".encode())  # of characters the wrapper counts every one
     except re2.error as error:
         raise MarksError(f"mark {mark.id}: {error}") from error

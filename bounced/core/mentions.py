@@ -136,12 +136,19 @@ class _Reader:
 
     def take(self, line: str) -> None:
         """Read the next line."""
-        generated = _GENERATED.search(line) if "@" in line else None
-        source = mailbox.find(generated[1]) if generated else None
-        if generated and source:
-            line = line[: generated.start()] + line[generated.end() :]
+        source = None
+        if "@" in line:
+            line, source = _without_source(line)
         if self._is_enumerating and self._enumerate(line, is_open=True):
             return
+        if source or "@" in line:
+            self._name(line, source)
+        else:
+            self._go_on(line, is_aside=False)
+        self._opens_paragraph = not line.strip()
+
+    def _name(self, line: str, source: str | None) -> None:
+        """Read a line that holds an address, or held the one that a recipient was generated from."""
         named = self._named(line) if "@" in line else None
         current = self._current
         if named is not None and current is not None and self._is_said_of(current, named.address, line):
@@ -155,7 +162,6 @@ class _Reader:
             self._open(source, line, None)
         else:
             self._go_on(line, is_aside=named is not None)
-        self._opens_paragraph = not line.strip()
 
     def _is_said_of(self, current: Mention, address: str, line: str) -> bool:
         """Whether what is said goes on in this line, which names the same recipient once more."""
@@ -192,7 +198,7 @@ class _Reader:
             self._following = [Mention(address, self._before, [line]) for address in addresses]
             self.loose += self._following
         for mention in self._following:
-            if len(mention.lines) < MAX_ZONE_LINES and "@" not in line:
+            if "@" not in line and len(mention.lines) < MAX_ZONE_LINES:
                 mention.lines.append(line)
         if SEPARATOR.match(line) or (is_aside and self._opens_paragraph):
             self._current = None
@@ -232,6 +238,18 @@ class _Reader:
         return Named(address) if address and _enumerated(line.partition(address)[2])[0] else None
 
 
+def _without_source(line: str) -> tuple[str, str | None]:
+    """The line without the address before an alias or a .forward, and this address."""
+    lower = line.lower()
+    if not ("d from" in lower or "d by" in lower or "y to" in lower):
+        return line, None  # as in most lines: the pattern takes ten times as long
+    generated = _GENERATED.search(line)
+    source = mailbox.find(generated[1]) if generated else None
+    if generated is None or source is None:
+        return line, None
+    return line[: generated.start()] + line[generated.end() :], source
+
+
 def _begins_with_address(line: str) -> Named | None:
     """The address that the line begins with and is about, and what it says of it."""
     start = _BULLET.match(line)
@@ -245,16 +263,19 @@ def _begins_with_address(line: str) -> Named | None:
     rest = body[len(address) :].lstrip(">\"']")
     if _ABOUT.match(rest) is None:
         return None
-    rest = rest.replace(f"<mailto:{address}>", "").replace(f"({address})", "").strip(" :,;|\t")
-    others, following, _ = _enumerated(rest, is_open=True)
-    if others:
-        rest = following
+    if "@" in rest:
+        rest = rest.replace(f"<mailto:{address}>", "").replace(f"({address})", "")
+    rest = rest.strip(" :,;|\t")
+    if "@" in rest:
+        others, following, _ = _enumerated(rest, is_open=True)
+        if others:
+            rest = following
     return Named(address, rest="" if _WHEN.match(rest) else rest)
 
 
 def _enumerated(text: str, *, is_open: bool = False) -> tuple[list[str], str, bool]:
     """The addresses with which an enumeration goes on, what follows it, and whether it is open at its end."""
-    if _ONLY_ADDRESSES.match(text):
+    if "@" in text and _ONLY_ADDRESSES.match(text):
         return mailbox.find_all(text)[:MAX_ZONE_LINES], "", text.rstrip().endswith((",", ";"))
     found: list[str] = []
     words = text.split()

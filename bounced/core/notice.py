@@ -170,7 +170,7 @@ def _grouped(mentions: Iterable[Mention]) -> Iterator[list[Mention]]:
 def _recipient(mentions: list[Mention], notice: str, action: Action, marks: Marks) -> RecipientReport:
     """One recipient of all lines that name it; `notice` is the whole text when there is no other recipient."""
     zones = [m.after for m in mentions] + [m.ahead for m in mentions] + [notice]
-    reply = next((found for zone in zones if (found := quoted.reply(zone))), None)
+    reply = next((found for zone in zones if zone and (found := quoted.reply(zone))), None)
     diagnostic = reply.text if reply else _reason(mentions, notice, marks)
     whole = notice or "\n".join(zones)[:MAX_ZONE]
     return RecipientReport(
@@ -178,7 +178,7 @@ def _recipient(mentions: list[Mention], notice: str, action: Action, marks: Mark
         final_recipient=mentions[0].address,
         action=action,
         status=status.find(diagnostic or "") or status.find(notice),
-        remote_mta=next((host for zone in zones if (host := quoted.host(zone))), None),
+        remote_mta=next((host for zone in zones if zone and (host := quoted.host(zone))), None),
         diagnostic=diagnostic,
         command=reply.command if reply else status.command(whole[:MAX_TEXT]),
         explanation=" ".join(whole.split())[:MAX_TEXT],

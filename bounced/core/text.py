@@ -74,6 +74,8 @@ _PLAIN = str.maketrans(
 # To be looked for: translating takes longer than all else here.
 _HAS_NO_PLAIN = re.compile("[łıßøæœđðþŁ\u1e9eØÆŒĐÐÞ]")
 _PIECE = 512  # characters
+# Pieces that are remembered: a notice is asked about several times.
+_REMEMBERED = 512
 _MARKS = re.compile("[\u0300-\u036f\u200b-\u200f\ufeff]")
 
 
@@ -85,6 +87,7 @@ def fold(text: str) -> str:
     return "".join([_fold(text[at : at + _PIECE]) for at in range(0, len(text), _PIECE)])
 
 
+@lru_cache(_REMEMBERED)
 def _fold(text: str) -> str:
     plain = _MARKS.sub("", unicodedata.normalize("NFKD", text))
     if _HAS_NO_PLAIN.search(plain):
