@@ -5,6 +5,10 @@ wrapping (brackets, source routes, comments, punctuation). Linear in the length 
 """
 
 import re
+from collections.abc import Iterable
+from functools import cached_property
+
+SHORT = 1_000  # characters of a text that is searched as often as somebody asks
 
 # addr-spec, RFC 5322 section 3.4.1, as reports write it: any local part without blanks and brackets, RFC 6531
 # letters included. Lenient: a dot at either end of a local part or two in a row, which Japanese carriers sold.
@@ -62,6 +66,23 @@ def find(text: str) -> str | None:
     match = _ADDRESS.search(text, bracket + 1) if bracket >= 0 else None
     match = match or _ADDRESS.search(text, _beginning(text))
     return _bare(match) if match else None
+
+
+class Mailboxes:
+    """The mailboxes in the fields of a header, told apart when somebody asks for one that may be among them."""
+
+    def __init__(self, fields: Iterable[str]) -> None:
+        self._text = " ".join(fields)
+        self._folded = self._text.casefold()
+
+    def __contains__(self, address: str) -> bool:
+        """Whether `address` is one of them, in either case."""
+        may_be = len(self._folded) > SHORT or address.casefold() in self._folded
+        return may_be and address.lower() in self._each
+
+    @cached_property
+    def _each(self) -> set[str]:
+        return {address.lower() for address in find_all(self._text)}
 
 
 def decode_utf8_address(text: str) -> str:

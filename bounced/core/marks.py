@@ -31,7 +31,8 @@ from bounced.core.text import fold
 SENTENCES = (
     "failed", "reason", "final", "delayed", "warning", "delivered", "autoreply", "feedback", "server",
 )  # fmt: skip
-NAMES = ("recipient", "label", "bystander")
+# In the order in which they are asked: a bystander is nobody's recipient, a sentence says more than a mere label.
+NAMES = ("bystander", "recipient", "label")
 ROLES = (*SENTENCES, "copy", "footer", *NAMES)
 MAX_NOTICE = 65_536  # characters of a notice that are read
 MAX_LINE = 1_000  # characters of one line
@@ -76,24 +77,27 @@ class Marks:
 
     def __init__(self, marks: Iterable[Mark]) -> None:
         self.marks = tuple(marks)
-        self._sentences = _Set([m for m in self.marks if m.role in SENTENCES])
-        self._copies = _Set([m for m in self.marks if m.role == "copy"])
-        self._footers = _Set([m for m in self.marks if m.role == "footer"])
-        self._lines = _Set([m for m in self.marks if m.role in NAMES])
-        self._recipients = {m.id: _compile(m) for m in self.marks if m.role in ("recipient", "label")}
+        sentences = [m for m in self.marks if m.role in SENTENCES]
+        names = [m for role in NAMES for m in self.marks if m.role == role]
+        self._sentences = _patterns(sentences)
+        self._copies = _patterns(m for m in self.marks if m.role == "copy")
+        self._footers = _patterns(m for m in self.marks if m.role == "footer")
+        self._lines = _patterns(names)
+        self._roles = [m.role for m in sentences]
+        self._names = [(m.role, _compile(m)) for m in names]
 
     def says(self, text: str) -> frozenset[str]:
         """The roles of the sentences in `text`."""
-        return frozenset([mark.role for mark in self._sentences.match(fold(text[:MAX_NOTICE]))])
+        return frozenset([self._roles[n] for n in self._sentences.found_in(fold(text[:MAX_NOTICE]))])
 
     def cut(self, text: str) -> tuple[str, str]:
         """Split a notice where a copy of the returned message begins: what is before, and the copy."""
         text = text[:MAX_NOTICE]
-        if self._copies.match(fold(text)):
+        if self._copies.found_in(fold(text)):
             at = 0
             for line in text.split("\n"):
                 after = at + len(line) + 1
-                if line and self._copies.match(fold(line[:MAX_LINE])):
+                if line and self._copies.found_in(fold(line[:MAX_LINE])):
                     return text[:at], text[after:]
                 at = after
         trace = _TRACE.search(text)
@@ -103,12 +107,12 @@ class Marks:
 
     def without_footers(self, text: str) -> str:
         """The notice without the paragraphs that gateways put under every mail that they let through."""
-        if not self._footers.match(fold(text)):
+        if not self._footers.found_in(fold(text)):
             return text
         kept = (
             paragraph
             for paragraph in text.split("\n\n")
-            if not self._footers.match(fold(" ".join(paragraph.split()))) or _FOUND.search(paragraph)
+            if not self._footers.found_in(fold(" ".join(paragraph.split()))) or _FOUND.search(paragraph)
         )
         return "\n\n".join(kept)
 
@@ -116,33 +120,17 @@ class Marks:
         """Whom this line names, by a label or in a sentence; None when it names nobody."""
         line = line[:MAX_LINE]
         folded = fold(line)
-        found = self._lines.match(folded)
-        if not found:
-            return None
-        if any(mark.role == "bystander" for mark in found):
-            return Named("")
-        encoded = folded.encode()
-        # A sentence before a mere label: it says more.
-        for mark in sorted(found, key=lambda mark: mark.role == "label"):
-            match = self._recipients[mark.id].search(encoded)
+        for number in sorted(self._lines.found_in(folded)):
+            role, pattern = self._names[number]
+            if role == "bystander":
+                return Named("")
+            match = pattern.search(folded.encode())
             address = mailbox.find(match[1].decode()) if match else None
             if address:
                 if folded is not line:  # as written, where the pattern saw it without accents
                     address = next((one for one in mailbox.find_all(line) if fold(one) == address), address)
-                return Named(address, mark.role == "label", line.partition(address)[2].strip(" >\"']"))
+                return Named(address, role == "label", line.partition(address)[2].strip(" >\"']"))
         return None
-
-
-class _Set:
-    """Patterns of several marks, matched in one pass."""
-
-    def __init__(self, marks: list[Mark]) -> None:
-        self._marks = marks
-        self._patterns = Patterns(f"(?m){mark.pattern}" for mark in marks)
-
-    def match(self, text: str) -> list[Mark]:
-        found = self._patterns.found_in(text)
-        return [self._marks[number] for number in sorted(found)] if found else []
 
 
 def load(text: str) -> Marks:
@@ -157,6 +145,10 @@ def load(text: str) -> Marks:
         _compile(mark)
         marks.append(mark)
     return Marks(marks)
+
+
+def _patterns(marks: Iterable[Mark]) -> Patterns:
+    return Patterns(f"(?m){mark.pattern}" for mark in marks)
 
 
 def _compile(mark: Mark) -> "re2._Regexp[bytes]":

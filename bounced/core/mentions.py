@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bounced.core import mailbox
+from bounced.core.mailbox import Mailboxes
 from bounced.core.marks import MAX_LINE, MAX_LINES, Marks, Named
 from bounced.core.quoted import SEPARATOR, has_reply
 
@@ -82,20 +83,22 @@ class Mention(Struct):
         return last_paragraph(self.before[-MAX_ZONE_LINES:])
 
 
-def find(notice: str, marks: Marks, own: set[str], addressees: set[str], *, guess: bool) -> list[Mention]:
+def find(notice: str, marks: Marks, own: Mailboxes, addressees: Mailboxes, *, guess: bool) -> list[Mention]:
     """The mentions of recipients, by the most trustworthy way of naming them that the notice has.
 
-    `own` are the addresses that the report comes from and goes to, `addressees` those of the returned mail, all
-    in lower case. Without `guess`, addresses in sentences are nobody.
+    `own` are the addresses that the report comes from and goes to, `addressees` those of the returned mail.
+    Without `guess`, addresses in sentences are nobody.
     """
     reader = _Reader(marks, own)
     for line in notice.split("\n", MAX_LINES)[:MAX_LINES]:
         reader.take(line[:MAX_LINE])
-    weak = [m for m in reader.about if reader.is_doubtful(m.address)]
-    strong = [m for m in reader.about if not reader.is_doubtful(m.address)]
+    weak: list[Mention] = []
+    strong: list[Mention] = []
+    for mention in reader.about:
+        (weak if reader.is_doubtful(mention.address) else strong).append(mention)
     if strong or not guess:
         return strong or weak
-    enclosed = [m for m in weak + reader.loose if m.address.lower() in addressees]
+    enclosed = [m for m in weak + reader.loose if m.address in addressees]
     candidates = enclosed or [m for m in reader.loose if not reader.is_doubtful(m.address)]
     return (candidates if len({m.address.lower() for m in candidates}) == 1 else enclosed) or weak
 
@@ -119,7 +122,11 @@ def last_paragraph(lines: list[str]) -> str:
 class _Reader:
     """Takes one line after another and keeps who was named."""
 
-    def __init__(self, marks: Marks, own: set[str]) -> None:
+    __slots__ = (
+        "_before", "_current", "_following", "_is_enumerating", "_marks", "_opens_paragraph", "_own", "about", "loose",
+    )  # fmt: skip
+
+    def __init__(self, marks: Marks, own: Mailboxes) -> None:
         self.about: list[Mention] = []  # lines that are about an address
         self.loose: list[Mention] = []  # addresses in sentences
         self._marks = marks
@@ -132,7 +139,7 @@ class _Reader:
 
     def is_doubtful(self, address: str) -> bool:
         """Whether an address is rather the server's or the sender's."""
-        return address.lower() in self._own or _SERVER_MAILBOX.match(address) is not None
+        return address in self._own or _SERVER_MAILBOX.match(address) is not None
 
     def take(self, line: str) -> None:
         """Read the next line."""

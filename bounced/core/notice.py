@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from bounced.core import mailbox, quoted, status
+from bounced.core.mailbox import Mailboxes
 from bounced.core.marks import Marks
 from bounced.core.mentions import MAX_ZONE, Mention, find, paragraphs
 from bounced.core.model import Action, Kind, RecipientReport, Report
@@ -51,8 +52,8 @@ def read(mail: ReturnedMail) -> Report | None:
     own = _own(mail)
     mentions = find(notice, marks, own, _addressees(mail), guess=is_sure or is_foreign)
     if not mentions and is_sure:  # some name the recipient in the subject alone
-        subject = find(mail.headers.get("subject"), marks, own, set(), guess=False)
-        mentions = [Mention(m.address, [], []) for m in subject if m.address.lower() not in own]
+        subject = find(mail.headers.get("subject"), marks, own, Mailboxes(()), guess=False)
+        mentions = [Mention(m.address, [], []) for m in subject if m.address not in own]
     if not is_sure and not (mentions and (is_foreign or quoted.has_reply(notice))):
         return None
     if not mentions and _is_about_addressee(mail, notice):
@@ -75,18 +76,17 @@ def _joined(match: re.Match[str]) -> str:
     return match[1] + match[2] if "@" in match[1] + match[2] else match[0]
 
 
-def _own(mail: ReturnedMail) -> set[str]:
+def _own(mail: ReturnedMail) -> Mailboxes:
     """The addresses that the report itself comes from and goes to, and the author of the returned mail."""
-    fields = " ".join(mail.headers.get(name) for name in ("to", "from", "reply-to"))
+    fields = [mail.headers.get(name) for name in ("to", "from", "reply-to")]
     if mail.returned:
-        fields += f" {mail.returned.get('from')} {mail.returned.get('sender')}"
-    return {address.lower() for address in mailbox.find_all(fields)}
+        fields += (mail.returned.get("from"), mail.returned.get("sender"))
+    return Mailboxes(fields)
 
 
-def _addressees(mail: ReturnedMail) -> set[str]:
+def _addressees(mail: ReturnedMail) -> Mailboxes:
     """The addresses that the returned mail went to."""
-    fields = f"{mail.returned.get('to')} {mail.returned.get('cc')}" if mail.returned else ""
-    return {address.lower() for address in mailbox.find_all(fields)}
+    return Mailboxes((mail.returned.get("to"), mail.returned.get("cc")) if mail.returned else ())
 
 
 def _is_foreign(mail: ReturnedMail, notice: str) -> bool:

@@ -96,8 +96,9 @@ def _starts(text: str) -> Iterator[int]:
     """Where something stands that looks like a reply: those with a code first."""
     for match in islice(_REPLY.finditer(text), MAX_CANDIDATES):
         yield match.start()
-    statuses = (match.start() for match in _STATUS_REPLY.finditer(text) if _begins(text, match.start()))
-    yield from islice(statuses, MAX_CANDIDATES)
+    if "4." in text or "5." in text:
+        statuses = (match.start() for match in _STATUS_REPLY.finditer(text) if _begins(text, match.start()))
+        yield from islice(statuses, MAX_CANDIDATES)
 
 
 def _begins(text: str, start: int) -> bool:
