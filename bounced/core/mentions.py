@@ -6,7 +6,7 @@ address in any sentence, when it is the only one that can be meant. Bystanders a
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -83,11 +83,13 @@ class Mention(Struct):
         return last_paragraph(self.before[-MAX_ZONE_LINES:])
 
 
-def find(notice: str, marks: Marks, own: Mailboxes, addressees: Mailboxes, *, guess: bool) -> list[Mention]:
+def find(
+    notice: str, marks: Marks, own: Mailboxes, addressees: Callable[[], set[str]], *, guess: bool
+) -> list[Mention]:
     """The mentions of recipients, by the most trustworthy way of naming them that the notice has.
 
-    `own` are the addresses that the report comes from and goes to, `addressees` those of the returned mail.
-    Without `guess`, addresses in sentences are nobody.
+    `own` are the addresses that the report comes from and goes to, `addressees` tells those of the returned mail
+    in lower case. Without `guess`, addresses in sentences are nobody.
     """
     reader = _Reader(marks, own)
     for line in notice.split("\n", MAX_LINES)[:MAX_LINES]:
@@ -98,7 +100,8 @@ def find(notice: str, marks: Marks, own: Mailboxes, addressees: Mailboxes, *, gu
         (weak if reader.is_doubtful(mention.address) else strong).append(mention)
     if strong or not guess:
         return strong or weak
-    enclosed = [m for m in weak + reader.loose if m.address in addressees]
+    enclosing = addressees()
+    enclosed = [m for m in weak + reader.loose if m.address.lower() in enclosing]
     candidates = enclosed or [m for m in reader.loose if not reader.is_doubtful(m.address)]
     return (candidates if len({m.address.lower() for m in candidates}) == 1 else enclosed) or weak
 
@@ -116,7 +119,13 @@ def paragraphs(text: str) -> Iterator[str]:
 
 def last_paragraph(lines: list[str]) -> str:
     """The paragraph that `lines` end with, blank ones after it left out."""
-    return next(reversed([*paragraphs("\n".join(lines))]), "")
+    last: list[str] = []
+    for line in reversed(lines):
+        if line.strip() and not SEPARATOR.match(line):
+            last.append(line.strip())
+        elif last:
+            break
+    return " ".join(reversed(last))
 
 
 class _Reader:
@@ -196,7 +205,7 @@ class _Reader:
         others, following, self._is_enumerating = _enumerated(text, is_open=is_open)
         self.about += [Mention(other, last.before, last.lines) for other in others]
         if is_open and others:
-            last.lines.append(following)
+            last.lines.append(" ".join(following))
         return bool(others)
 
     def _go_on(self, line: str, *, is_aside: bool) -> None:
@@ -276,14 +285,14 @@ def _begins_with_address(line: str) -> Named | None:
     if "@" in rest:
         others, following, _ = _enumerated(rest, is_open=True)
         if others:
-            rest = following
+            rest = " ".join(following)
     return Named(address, rest="" if _WHEN.match(rest) else rest)
 
 
-def _enumerated(text: str, *, is_open: bool = False) -> tuple[list[str], str, bool]:
-    """The addresses with which an enumeration goes on, what follows it, and whether it is open at its end."""
+def _enumerated(text: str, *, is_open: bool = False) -> tuple[list[str], list[str], bool]:
+    """The addresses with which an enumeration goes on, the words after it, and whether it is open at its end."""
     if "@" in text and _ONLY_ADDRESSES.match(text):
-        return mailbox.find_all(text)[:MAX_ZONE_LINES], "", text.rstrip().endswith((",", ";"))
+        return mailbox.find_all(text)[:MAX_ZONE_LINES], [], text.rstrip().endswith((",", ";"))
     found: list[str] = []
     words = text.split()
     for number, word in enumerate(words):
@@ -293,7 +302,7 @@ def _enumerated(text: str, *, is_open: bool = False) -> tuple[list[str], str, bo
             continue
         address = mailbox.find(word) if is_open and len(found) < MAX_ZONE_LINES else None
         if address is None or bare.rstrip(">)],;:.'\"") != address:
-            return found, " ".join(words[number:]), False
+            return found, words[number:], False
         found.append(address)
         is_open = bare.endswith((",", ";"))
-    return found, "", is_open
+    return found, [], is_open

@@ -8,6 +8,7 @@ in them. The words are data: `notices.toml`, through `marks`. Time is linear in 
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from bounced.core import mailbox, quoted, status
 from bounced.core.mailbox import Mailboxes
@@ -50,9 +51,9 @@ def read(mail: ReturnedMail) -> Report | None:
         return None
     action = {Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}.get(kind, Action.FAILED)
     own = _own(mail)
-    mentions = find(notice, marks, own, _addressees(mail), guess=is_sure or is_foreign)
+    mentions = find(notice, marks, own, partial(_addressees, mail), guess=is_sure or is_foreign)
     if not mentions and is_sure:  # some name the recipient in the subject alone
-        subject = find(mail.headers.get("subject"), marks, own, Mailboxes(()), guess=False)
+        subject = find(mail.headers.get("subject"), marks, own, set, guess=False)
         mentions = [Mention(m.address, [], []) for m in subject if m.address not in own]
     if not is_sure and not (mentions and (is_foreign or quoted.has_reply(notice))):
         return None
@@ -84,9 +85,10 @@ def _own(mail: ReturnedMail) -> Mailboxes:
     return Mailboxes(fields)
 
 
-def _addressees(mail: ReturnedMail) -> Mailboxes:
+def _addressees(mail: ReturnedMail) -> set[str]:
     """The addresses that the returned mail went to."""
-    return Mailboxes((mail.returned.get("to"), mail.returned.get("cc")) if mail.returned else ())
+    fields = f"{mail.returned.get('to')} {mail.returned.get('cc')}" if mail.returned else ""
+    return {address.lower() for address in mailbox.find_all(fields)}
 
 
 def _is_foreign(mail: ReturnedMail, notice: str) -> bool:

@@ -36,13 +36,15 @@ _TOLD = re.compile(r"\s*(?:\.\.\. )?[Ww]hile (?:talking|connected)|Giving up on"
 _CODE = re.compile(r"\s*([245]\d\d)(?=[ -]|$)")
 _FIELD = re.compile(r"(\s*)[^\W\d_][\w -]{1,40}[:\uff1a](?=\s|$)")
 _VERB = re.compile(
-    r"\b(?:(MAIL) FROM|(RCPT) TO|(DATA)|(EHLO)|(HELO)|(STARTTLS)|(MAIL|RCPT) command)\b", re.IGNORECASE
+    r"[DEHMRSdehmrs\u017f](?<=\b.)(?i:(?<=M)AIL (?:FROM|command)|(?<=R)CPT (?:TO|command)"
+    r"|(?<=D)ATA|(?<=E)HLO|(?<=H)ELO|(?<=S)TARTTLS)\b"
 )
 # To be looked for before it: in most texts there is none, and the pattern takes ten times as long.
 _VERBS = (" FROM", "RCPT", "DATA", "EHLO", "HELO", "STARTTLS", " COMMAND")
 _NAME = r"(?i:((?:[A-Z0-9_-]{1,63}\.){1,10}[A-Z][A-Z0-9-]{1,62}))"
 _IP_ADDRESS = re.compile(r"[\[(](?:IPv6:)?[0-9a-f.:]{6,45}[\])]", re.IGNORECASE)
 _BEFORE_IP_ADDRESS = re.compile(rf"(?<![\w.@-]){_NAME}\.?\s?\Z")
+_SAYS = ("host", "server <", "talking to ", "remote system: ")
 _HOST_SAID = re.compile(
     r"[HRSThrst\u017f](?i:(?<=\bh)(?<!at h)ost:? ['\"]?|(?<=\bs)erver <|(?<=t)alking to "
     rf"|(?<=r)emote system: (?:dns;)?){_NAME}"
@@ -75,8 +77,9 @@ def host(text: str) -> str | None:
     match = _host_with_address(text) if "[" in text or "(" in text else None
     if match is None:
         lower = text.lower()
-        if "host" in lower or "server <" in lower or "talking to " in lower or "remote system: " in lower:
-            match = _HOST_SAID.search(text)
+        said = [at for words in _SAYS if (at := lower.find(words)) >= 0]
+        if said:
+            match = _HOST_SAID.search(text, min(said) if text.isascii() else 0)
     return match[1].lower() if match else None
 
 
@@ -120,7 +123,7 @@ def _command_before(text: str, start: int) -> str | None:
     if not any(words in upper for words in _VERBS):
         return None
     verbs = _VERB.findall(text, paragraph, start)
-    return next(verb for verb in verbs[-1] if verb).upper() if verbs else None
+    return verbs[-1].partition(" ")[0].upper() if verbs else None
 
 
 def _continued(lines: list[str], opening: str) -> Iterator[str]:

@@ -84,7 +84,8 @@ def fold(text: str) -> str:
     if text.isascii():
         return text
     # Piece by piece: normalising sorts each run of combining marks by insertion, quadratic in a hostile one.
-    return "".join([_fold(text[at : at + _PIECE]) for at in range(0, len(text), _PIECE)])
+    pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
+    return "".join([piece if piece.isascii() else _fold(piece) for piece in pieces])
 
 
 @lru_cache(_REMEMBERED)
