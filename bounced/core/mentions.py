@@ -92,8 +92,7 @@ def find(
     in lower case. Without `guess`, addresses in sentences are nobody.
     """
     reader = _Reader(marks, own)
-    for line in notice.split("\n", MAX_LINES)[:MAX_LINES]:
-        reader.take(line[:MAX_LINE])
+    reader.take([line[:MAX_LINE] for line in notice.split("\n", MAX_LINES)[:MAX_LINES]])
     weak: list[Mention] = []
     strong: list[Mention] = []
     for mention in reader.about:
@@ -129,7 +128,7 @@ def last_paragraph(lines: list[str]) -> str:
 
 
 class _Reader:
-    """Takes one line after another and keeps who was named."""
+    """Takes lines and keeps who was named."""
 
     __slots__ = (
         "_before", "_current", "_following", "_is_enumerating", "_marks", "_opens_paragraph", "_own", "about", "loose",
@@ -150,21 +149,24 @@ class _Reader:
         """Whether an address is rather the server's or the sender's."""
         return address in self._own or _SERVER_MAILBOX.match(address) is not None
 
-    def take(self, line: str) -> None:
-        """Read the next line."""
-        source = None
-        if "@" in line:
-            line, source = _without_source(line)
+    def take(self, lines: list[str]) -> None:
+        """Read all lines: those without an address, which are most, together."""
+        without: list[str] = []
+        for line in lines:
+            if "@" in line:
+                self._go_on(without)
+                without = []
+                self._take(line)
+            else:
+                without.append(line)
+                self._is_enumerating = self._is_enumerating and _enumerated(line, is_open=True)[2]
+        self._go_on(without)
+
+    def _take(self, line: str) -> None:
+        """Read a line that holds an address."""
+        line, source = _without_source(line)
         if self._is_enumerating and self._enumerate(line, is_open=True):
             return
-        if source or "@" in line:
-            self._name(line, source)
-        else:
-            self._go_on(line, is_aside=False)
-        self._opens_paragraph = not line.strip()
-
-    def _name(self, line: str, source: str | None) -> None:
-        """Read a line that holds an address, or held the one that a recipient was generated from."""
         named = self._named(line) if "@" in line else None
         current = self._current
         if named is not None and current is not None and self._is_said_of(current, named.address, line):
@@ -177,7 +179,8 @@ class _Reader:
         elif source:  # a pipe or a file, which have no address
             self._open(source, line, None)
         else:
-            self._go_on(line, is_aside=named is not None)
+            self._pass(line, is_aside=named is not None)
+        self._opens_paragraph = not line.strip()
 
     def _is_said_of(self, current: Mention, address: str, line: str) -> bool:
         """Whether what is said goes on in this line, which names the same recipient once more."""
@@ -208,14 +211,27 @@ class _Reader:
             last.lines.append(" ".join(following))
         return bool(others)
 
-    def _go_on(self, line: str, *, is_aside: bool) -> None:
-        if "@" in line:
-            addresses = [] if is_aside else mailbox.find_all(line)[:10]
-            self._following = [Mention(address, self._before, [line]) for address in addresses]
-            self.loose += self._following
+    def _go_on(self, lines: list[str]) -> None:
+        """Take lines that name nobody."""
+        if not lines:
+            return
         for mention in self._following:
-            if "@" not in line and len(mention.lines) < MAX_ZONE_LINES:
-                mention.lines.append(line)
+            mention.lines += lines[: MAX_ZONE_LINES - len(mention.lines)]
+        rulers = [number for number, line in enumerate(lines) if SEPARATOR.match(line)]
+        above = lines[: rulers[0]] if rulers else lines
+        self._before += above
+        if self._current is not None:
+            self._current.lines += above
+        if rulers:
+            self._current = None
+            self._before = lines[rulers[-1] :]
+        self._opens_paragraph = not lines[-1].strip()
+
+    def _pass(self, line: str, *, is_aside: bool) -> None:
+        """Take a line with addresses that it is not about."""
+        addresses = [] if is_aside else mailbox.find_all(line)[:10]
+        self._following = [Mention(address, self._before, [line]) for address in addresses]
+        self.loose += self._following
         if SEPARATOR.match(line) or (is_aside and self._opens_paragraph):
             self._current = None
             self._before = []

@@ -131,11 +131,10 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
         return None, False
     named = "x-failed-recipients" in headers
     null_path = mail.has_null_path and not mail.is_bulk
-    replied = quoted.has_reply(notice)
     submitted = headers.get("auto-submitted").lower()
     by_person = not (server or named) and ("autoreply" in heading or submitted.startswith("auto-replied"))
     # A challenge or a vacation note, from a postmaster too: it may say that nothing was delivered, but not why.
-    by_person |= "autoreply" in heading | said and not (named or "final" in said or replied)
+    by_person |= "autoreply" in heading | said and not (named or "final" in said or quoted.has_reply(notice))
     weight = (
         3 * named
         + 2 * server
@@ -144,9 +143,10 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
         + null_path
         + (submitted not in ("", "no"))
         + (mail.returned is not None)
-        + replied
     )
-    speaks = named or about or (server and null_path and replied)
+    if weight == ENOUGH - 1:
+        weight += quoted.has_reply(notice)
+    speaks = named or about or (server and null_path and quoted.has_reply(notice))
     if not (server or named or null_path) or not speaks or by_person or weight < ENOUGH:
         return None, False
     is_sure = bool(named or about - {"reason"})
