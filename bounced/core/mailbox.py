@@ -36,6 +36,8 @@ _PAIRS = {
     "`": ("`", "'"),
     "|": ("|",),
 }  # what encloses an address, though a local part may begin with it
+# A word and a comma, right before an address.
+_WORD_AND_COMMA = re.compile(r"(?:^|[\s<>()\[\]:;\"])[^\s<>()\[\]:;,\"@]{1,64},$")
 _SOURCE_ROUTE = re.compile(r"<(?:@[^\s@:,<>]{1,255},?){1,16}:")
 # RFC 6533 section 3: utf-8-addr-xtext and -unitext hexpoint, e.g. \x{00E9}
 _HEXPOINT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
@@ -53,7 +55,7 @@ def find_all(text: str) -> list[str]:
         return []
     if "<@" in text:
         text = _SOURCE_ROUTE.sub("<", text)
-    return [_bare(match) for match in _ADDRESS.finditer(text, _beginning(text))]
+    return [_bare(match) for match in _ADDRESS.finditer(text, _beginning(text)) if not _is_part(match)]
 
 
 def find(text: str) -> str | None:
@@ -65,7 +67,9 @@ def find(text: str) -> str | None:
     bracket = text.find("<")
     match = _ADDRESS.search(text, bracket + 1) if bracket >= 0 else None
     match = match or _ADDRESS.search(text, _beginning(text))
-    return _bare(match) if match else None
+    if match is None or not _is_part(match):
+        return _bare(match) if match else None
+    return next(iter(find_all(text)), None)
 
 
 class Mailboxes:
@@ -93,6 +97,15 @@ def decode_utf8_address(text: str) -> str:
 def _beginning(text: str) -> int:
     """Where the first mailbox begins at the earliest: no blank is in it, unless its local part is quoted."""
     return 0 if '"@' in text else text.rfind(" ", 0, text.find("@")) + 1
+
+
+def _is_part(match: re.Match[str]) -> bool:
+    """Whether a word and a comma stand right before it: "smith,john@...", which nobody may have, is not "john@...".
+
+    Enumerations without blanks have an address before the comma.
+    """
+    before = match.string[max(0, match.start() - 66) : match.start()]
+    return before.endswith(",") and _WORD_AND_COMMA.search(before) is not None
 
 
 def _bare(match: re.Match[str]) -> str:

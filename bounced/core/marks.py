@@ -127,8 +127,9 @@ class Marks:
             match = pattern.search(folded.encode())
             address = mailbox.find(match[1].decode()) if match else None
             if address:
-                if folded is not line:  # as written, where the pattern saw it without accents
-                    address = next((one for one in mailbox.find_all(line) if fold(one) == address), address)
+                # As written, where the pattern saw it without accents; and all of it, where it saw a part.
+                whole = [one for one in mailbox.find_all(line) if address in fold(one)]
+                address = next((one for one in whole if fold(one) == address), whole[0] if whole else address)
                 return Named(address, role == "label", line.partition(address)[2].strip(" >\"']"))
         return None
 

@@ -245,15 +245,27 @@ class _Reader:
         if begins is None:
             named = self._marks.named(line) or self._several(line)
             return named if named is None or named.is_label else replace(named, rest=line.strip())
-        # An address by itself is introduced by what stands above it: "questions go to:"
+        # An address by itself is introduced by what stands above it: "questions go to:", or "please write to", broken.
         introduction = "" if begins.rest else self._introduction()
-        if introduction.endswith((":", " to", " at")):
+        if introduction.endswith((":", " to", " at")) or (
+            introduction and self.about and self._is_wrapped(line)
+        ):
             introduced = self._marks.named(f"{introduction} {begins.address}")
             if introduced is not None:
                 return begins if introduced.address else introduced
             if not self._marks.says(introduction):
                 return None  # "Our new sales team:"
         return begins
+
+    def _is_wrapped(self, line: str) -> bool:
+        """Whether `line` goes on with a sentence in which the line right above breaks off, as wrapped text does."""
+        above = self._before[-1] if self._before else self._current.lines[-1] if self._current else ""
+        words = above.split()
+        return (
+            len(words) > 2
+            and words[-1].isalpha()
+            and len(above) - len(above.lstrip()) == len(line) - len(line.lstrip())
+        )
 
     def _introduction(self) -> str:
         """The last sentence of the paragraph above; one that named a recipient may go on to introduce another."""
@@ -298,6 +310,8 @@ def _begins_with_address(line: str) -> Named | None:
     if "@" in rest:
         rest = rest.replace(f"<mailto:{address}>", "").replace(f"({address})", "")
     rest = rest.strip(" :,;|\t")
+    if rest == ".":
+        rest = ""
     if "@" in rest:
         others, following, _ = _enumerated(rest, is_open=True)
         if others:

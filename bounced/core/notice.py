@@ -57,7 +57,7 @@ def read(mail: ReturnedMail) -> Report | None:
         mentions = [Mention(m.address, [], []) for m in subject if m.address not in own]
     if not is_sure and not (mentions and (is_foreign or quoted.has_reply(notice))):
         return None
-    if not mentions and _is_about_addressee(mail, notice):
+    if not any(m.address.lower() not in own for m in mentions) and _is_about_addressee(mail, notice):
         return None
     for address in mailbox.find_all(mail.headers.get("x-failed-recipients")):
         if not any(same(address, m.address) or same(address, m.original) for m in mentions):
@@ -109,7 +109,9 @@ def _is_about_addressee(mail: ReturnedMail, notice: str) -> bool:
     """
     headers = mail.headers
     sender = mailbox.find(headers.get("from")) or ""
-    if mail.has_null_path or mail.returned or "server" in mail.marks.says(sender) or quoted.has_reply(notice):
+    # Whose reverse-path was written down and is somebody's is no server, whatever its mailbox is called.
+    is_server = "server" in mail.marks.says(sender) and "return-path" not in headers
+    if mail.has_null_path or mail.returned or is_server or quoted.has_reply(notice):
         return False
     named = {address.lower() for address in mailbox.find_all(notice)}
     return bool(named) and named <= {address.lower() for address in mailbox.find_all(headers.get("to"))}
@@ -132,7 +134,11 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     named = "x-failed-recipients" in headers
     null_path = mail.has_null_path and not mail.is_bulk
     submitted = headers.get("auto-submitted").lower()
-    by_person = not (server or named) and ("autoreply" in heading or submitted.startswith("auto-replied"))
+    # Gateways call their refusals auto-replied, too: they say that delivery failed, and why.
+    refuses = null_path and {"failed", "reason"} <= said and "autoreply" not in said
+    by_person = not (server or named) and (
+        "autoreply" in heading or (submitted.startswith("auto-replied") and not refuses)
+    )
     # A challenge or a vacation note, from a postmaster too: it may say that nothing was delivered, but not why.
     by_person |= "autoreply" in heading | said and not (named or "final" in said or quoted.has_reply(notice))
     weight = (

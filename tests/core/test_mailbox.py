@@ -102,12 +102,20 @@ def test_what_is_not_one_mailbox(text):
         ("about a@example.org <jane@example.org>", "jane@example.org"),
         ("jane@example.org <nobody>", "jane@example.org"),
         ("<@gate.example:jane@example.org>", "jane@example.org"),
+        ("doe,jane@example.org", None),  # a local part that nobody may have, and none of its own
+        ("doe,jane@example.org, joe@example.org", "joe@example.org"),
+        ("joe@example.org,jane@example.org", "joe@example.org"),
         ("jane", None),
         ("jane@", None),
     ],
 )
 def test_find(text, found):
     assert mailbox.find(text) == found
+
+
+def test_an_enumeration_without_blanks():
+    addresses = ["joe@example.org", "jane@example.org", "ann@example.org"]
+    assert mailbox.find_all(",".join(addresses)) == addresses
 
 
 @pytest.mark.parametrize(

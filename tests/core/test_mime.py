@@ -164,6 +164,7 @@ def test_a_character_cut_or_broken_costs_only_itself():
         ("a &#39;b&#39; &eacute;", "a 'b' é"),
         (f"a &#{'9' * 5000}; b", "a b"),
         ("a<style>never closed", "a"),
+        ("a<style><b>not shown</b></style>b", "ab"),
         ("1 < 2 > 1", "1 < 2 > 1"),
         ("a</style>b", "ab"),
         ("a\n<!-- note -->\nb", "a b"),
