@@ -17,8 +17,10 @@ from typing import Any
 
 from hiredis import pack_command
 from msgspec import Struct
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from bounced.settings.places import Address
@@ -76,6 +78,7 @@ class Node:
         self._client = client
         self._settings = settings
         self._on_loss = on_loss
+        self._readers: dict[Any, Any] = dict(client.response_callbacks)  # what redis-py makes of replies
         self._ahead: float | None = None  # server's clock minus the loop's, never too large
         self._barrier: Barrier | None = None
 
@@ -208,20 +211,39 @@ class Node:
         redis-py's own pipelines do the same, in three times the time: they keep what a retry would need.
         """
         pool = self._client.connection_pool
+        await asyncio.sleep(0)  # if the server has closed a connection meanwhile, the loop sees it now
         connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.send_packed_command(b"".join([pack_command(each) for each in commands]))  # type: ignore[arg-type]
-            return [await self._reply(connection, command) for command in commands]
+            replies = await _replies(connection, len(commands))
+        except BaseException:
+            await connection.disconnect(nowait=True)  # or the next would get the replies that were not read
+            raise
         finally:
             await pool.release(connection)
+        readers = self._readers
+        return [
+            reply
+            if (read := readers.get(command[0])) is None or isinstance(reply, Exception)
+            else read(reply)
+            for command, reply in zip(commands, replies, strict=True)
+        ]
 
-    async def _reply(self, connection: AbstractConnection, command: Plain) -> Any:  # noqa: ANN401 - any
+
+async def _replies(connection: AbstractConnection, number: int) -> list[Any]:
+    """Read so many replies. redis-py waits for those to come, and for one that has come takes ten times as long."""
+    replies: list[Any] = []
+    while len(replies) < number:
         try:
-            reply = await connection.read_response()
+            replies.append(await connection.read_response())
         except ResponseError as error:
-            return error
-        read = self._client.response_callbacks.get(str(command[0]))
-        return reply if read is None else read(reply)
+            replies.append(error)
+        parser: Any = connection._parser  # noqa: SLF001 - as above
+        while len(replies) < number and (reply := parser._reader.gets()) is not NOT_ENOUGH_DATA:  # noqa: SLF001
+            if isinstance(reply, ConnectionLost):  # redis-py raises the same
+                raise reply
+            replies.append(reply)
+    return replies
 
 
 def _is_late(reply: Any) -> bool:  # noqa: ANN401 - any reply

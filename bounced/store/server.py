@@ -57,19 +57,12 @@ class Server:
         replies: list[Any] = [None] * len(commands)
         pending: dict[int, Node | None] = dict.fromkeys(range(len(commands)))  # the node that is to be asked
         for _ in range(REDIRECTIONS + 1):
-            targets: dict[tuple[Node, bool], list[int]] = {}
-            for i, asked in pending.items():
-                try:
-                    node = asked or await self._node_of(commands[i], deadline)
-                    targets.setdefault((node, asked is not None), []).append(i)
-                except StoreUnavailable as error:
-                    replies[i] = error
-            answers = await asyncio.gather(
-                *(
-                    node.run([commands[i] for i in indices], deadline, durable=durable, asking=asking)
-                    for (node, asking), indices in targets.items()
-                )
-            )
+            targets = await self._targets(commands, pending, replies, deadline)
+            asked = [
+                node.run([commands[i] for i in indices], deadline, durable=durable, asking=asking)
+                for (node, asking), indices in targets.items()
+            ]
+            answers = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
             pending = {}
             for (node, _), indices, answer in zip(targets, targets.values(), answers, strict=True):
                 for i, reply in zip(indices, answer, strict=True):
@@ -80,7 +73,32 @@ class Server:
                 break
             if any(isinstance(replies[i], TryAgainError) for i in pending):
                 await asyncio.sleep(TRY_AGAIN_SECONDS)
-        return [StoreUnavailable(cause_of(r)) if isinstance(r, FAILURES) else r for r in replies]
+        return [
+            StoreUnavailable(cause_of(r)) if isinstance(r, Exception) and isinstance(r, FAILURES) else r
+            for r in replies
+        ]
+
+    async def _targets(
+        self,
+        commands: Sequence[Command],
+        pending: dict[int, Node | None],
+        replies: list[Any],
+        deadline: float,
+    ) -> dict[tuple[Node, bool], list[int]]:
+        """Return which node is to be given which commands, and whether it is to be told that it is asked.
+
+        One whose key nobody has gets its reply here.
+        """
+        if self._topology.only is not None:
+            return {(self._topology.only, False): [*pending]} if pending else {}
+        targets: dict[tuple[Node, bool], list[int]] = {}
+        for i, asked in pending.items():
+            try:
+                node = asked or await self._node_of(_key_of(commands[i]), deadline)
+                targets.setdefault((node, asked is not None), []).append(i)
+            except StoreUnavailable as error:
+                replies[i] = error
+        return targets
 
     async def expect(self, commands: Sequence[Command], deadline: float) -> list[Any]:
         """Like run, in chunks; raise the first error."""
@@ -111,11 +129,11 @@ class Server:
 
     async def now(self, key: str, deadline: float) -> int:
         """Return the time of the server that holds the key, Unix seconds. Raises StoreUnavailable."""
-        return await (await self._node_of(("TIME", key), deadline)).now(deadline)
+        return await (await self._node_of(key, deadline)).now(deadline)
 
     async def ping(self, deadline: float) -> None:
         """Return when every server that holds keys answers. Raises StoreUnavailable."""
-        await self._node_of(("PING", ""), deadline)
+        await self._node_of("", deadline)
         await asyncio.gather(*(node.now(deadline) for node in self._topology.nodes()))
 
     async def problems(self, deadline: float) -> list[str]:
@@ -131,8 +149,7 @@ class Server:
             await asyncio.gather(self._recovery, return_exceptions=True)
         await self._topology.close()
 
-    async def _node_of(self, command: Command, deadline: float) -> Node:
-        key = command.key if isinstance(command, Call) else str(command[1])
+    async def _node_of(self, key: str, deadline: float) -> Node:
         node = self._topology.node_of(key)
         if node is None:
             if self._lost:
@@ -185,6 +202,10 @@ class Server:
             await asyncio.sleep(PROBE_SECONDS)
             if not self._lost and not any(node.down for node in self._topology.nodes()):
                 return
+
+
+def _key_of(command: Command) -> str:
+    return command.key if isinstance(command, Call) else str(command[1])
 
 
 def _now() -> float:

@@ -27,6 +27,10 @@ class Topology(Protocol):
     # Whether to look again though all is well: the server would not say that it is the wrong one.
     may_be_wrong: bool
 
+    @property
+    def only(self) -> Node | None:
+        """The server that holds all keys; None: not known, or there are several."""
+
     def nodes(self) -> Collection[Node]:
         """Return the servers that hold keys, as far as known."""
 
@@ -69,6 +73,11 @@ class Single:
         self._place = connecting.place
         self._make = make
         self._node: Node | None = make(self._place.addresses[0])
+
+    @property
+    def only(self) -> Node | None:
+        """The one."""
+        return self._node
 
     def nodes(self) -> Collection[Node]:
         """Return the one."""
@@ -152,6 +161,7 @@ class Cluster:
     """Keys are spread over nodes by their slot."""
 
     may_be_wrong = False
+    only = None
 
     def __init__(self, connecting: Connecting, make: Callable[[Address], Node]) -> None:
         self._seeds = connecting.place.addresses
