@@ -10,7 +10,8 @@ the store, the disk or we fail          451: the sender keeps the message
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from bounced import events
 from bounced.core import verp
@@ -29,12 +30,12 @@ TRY_AGAIN = "451 4.3.0 Cannot take it now, try again later"
 PEOPLE = frozenset({"postmaster", "abuse"})
 # These change nothing, whatever addresses they name.
 IGNORED = frozenset({Kind.AUTOREPLY, Kind.FEEDBACK})
+_WHATS = {severity: What(severity) for severity in Severity if severity is not Severity.NONE}
 # What is said to have happened earlier was dated by a clock that is wrong: it happened now. No server tries longer.
 OLDEST = 30 * 86400  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """A message as the listener took it."""
 
     content: bytes
@@ -65,6 +66,8 @@ class Arrival:
     @property
     def judged_by(self) -> tuple[Proof | None, ...]:
         """By which claims the report is judged, each once: what is proven, else what it says itself."""
+        if len(self.claims) == 1:
+            return self.claims
         proofs = dict.fromkeys(claim for claim in self.claims if claim is not None)
         return tuple(proofs) or (None,)
 
@@ -177,8 +180,8 @@ def unreadable(reading: Reading | None) -> str:
 
 def change_of(verdict: Verdict, reading: Reading, now: int) -> Change | None:
     """Return what a verdict of a report that came at `now` does to its recipient; None: nothing."""
-    if verdict.severity is not Severity.NONE:
-        what = What(verdict.severity)
+    if verdict.severity in _WHATS:
+        what = _WHATS[verdict.severity]
     elif verdict.action is Action.DELIVERED:
         what = What.DELIVERED
     else:

@@ -208,8 +208,11 @@ class Decision(Struct, frozen=True):
 
 def decide(change: Change, policy: Policy, now: int) -> Decision:
     """Return what is to be done about a change that is recorded at `now`."""
-    what, end = change.what, policy.hard_expiry.after(now)
-    reason = {What.HARD: change.category, What.SOFT: SOFT_LIMIT_REASON}.get(what, change.reason)
+    what, end, reason = change.what, policy.hard_expiry.after(now), change.reason
+    if what is What.HARD:
+        reason = change.category
+    elif what is What.SOFT:
+        reason = SOFT_LIMIT_REASON
     return Decision(
         effects=EFFECTS[what],
         now=now,
@@ -340,5 +343,7 @@ def _digest(change: Change) -> str:
 
 def _text(value: str | None, limit: int) -> str:
     """Cut what a stranger wrote, and make it encodable."""
-    text = (value or "")[:limit]
+    if not value:
+        return ""
+    text = value[:limit]
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

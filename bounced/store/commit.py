@@ -13,9 +13,10 @@ unsettled duplicate, and the rest is done then.
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bounced import events
 from bounced.core.policy import Change, Decision, Outcome, Policy, Result, State, What, decide
@@ -30,7 +31,8 @@ BATCHES = 2  # on their way at a time: one is being synced while the next one is
 BATCH = 200  # changes in one pipeline: beyond this it gets no faster, only later
 QUEUE = 10_000  # changes waiting; more means that the store cannot keep up
 
-_APPLIED = frozenset({Result.NEW, Result.UPGRADED})
+_RESULTS = {result.value.encode(): result for result in Result}
+_STATES = {state.value.encode(): state for state in State}
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +40,8 @@ class _Item:
     """One change on its way."""
 
     change: Change
+    name: str  # of the address in keys
+    record: str  # the key of its hash
     deadline: float  # loop time
     done: "asyncio.Future[Outcome]"
 
@@ -53,14 +57,11 @@ class _Decided:
     item: _Item
     decision: Decision
     outcome: Outcome
-    hard_until: str  # as in the hash; "": none
+    hard_until: bytes  # as in the hash; b"": none
     unsettled: str  # the message's letter while something may be missing; "": nothing is
-    stood: tuple[str, str, str]  # soft, hard_until and reason before the change
+    stood: tuple[int, bytes, str]  # soft, hard_until and reason before the change
+    follows: bool  # whether anything is written after the hash
     news: bool = True  # False: an event would repeat another of this batch
-
-    @property
-    def address(self) -> str:
-        return self.item.change.address
 
     @property
     def entry(self) -> str:
@@ -68,16 +69,10 @@ class _Decided:
         return self.unsettled and self.decision.digest + self.unsettled
 
     @property
-    def follows(self) -> bool:
-        """Whether anything is written after the hash."""
-        what, result = self.item.change.what, self.outcome.result
-        return result in _APPLIED or self.unsettled != "" or what in {What.RELEASE, What.SUPPRESS}
-
-    @property
     def derives_key(self) -> bool:
-        """Whether bounced:hard: is among it; an address that never was hard has none."""
+        """Whether bounced:hard: is among what follows; an address that never was hard has none."""
         return self.follows and (
-            self.hard_until != ""
+            self.hard_until != b""
             or self.outcome.result is Result.DUPLICATE
             or self.item.change.what is What.RELEASE
         )
@@ -105,7 +100,7 @@ class Committer:
             raise StoreUnavailable(f"it cannot keep up: {len(self._queue)} changes are waiting")
         loop = asyncio.get_running_loop()
         deadline = loop.time() + COMMIT_SECONDS
-        items = [_Item(change, deadline, loop.create_future()) for change in changes]
+        items = [self._item(change, deadline, loop.create_future()) for change in changes]
         self._queue.extend(items)
         # One that has just ended is still among them: both may have, in this turn of the loop.
         if sum(not worker.done() for worker in self._workers) < BATCHES:
@@ -120,6 +115,10 @@ class Committer:
             for item in items:
                 if not item.done.cancel() and not item.done.cancelled():
                     item.done.exception()  # one of them says enough
+
+    def _item(self, change: Change, deadline: float, done: "asyncio.Future[Outcome]") -> _Item:
+        name = self._keys.name(change.address)
+        return _Item(change, name, self._keys.record_named(name), deadline, done)
 
     async def finish(self) -> None:
         """Return when nothing is queued any more."""
@@ -166,21 +165,16 @@ class Committer:
     async def _record(self, batch: Sequence[_Item], deadline: float) -> list[_Decided]:
         """Apply each change to its hash. One that is refused fails alone, here and below."""
         decisions: list[tuple[_Item, Decision]] = []
+        calls: list[Command] = []
         for item in batch:
             try:
-                now = await self._server.now(self._keys.record(item.change.address), deadline)
-                decisions.append((item, decide(self._keys.keepable(item.change), self._policy, now)))
+                now = await self._server.now(item.record, deadline)
             except StoreUnavailable as error:
                 item.fail(error.cause)
-        calls = [
-            Call(
-                RECORD,
-                self._keys.record(item.change.address),
-                item.deadline,
-                decision_arguments(decision),
-            )
-            for item, decision in decisions
-        ]
+                continue
+            decision = decide(self._keys.keepable(item.change), self._policy, now)
+            decisions.append((item, decision))
+            calls.append(Call(RECORD, item.record, item.deadline, decision_arguments(decision)))
         replies = await self._server.run(calls, deadline, durable=True)
         decided: list[_Decided] = []
         told: set[tuple[str, str]] = set()
@@ -188,33 +182,24 @@ class Committer:
             if isinstance(reply, StoreUnavailable):
                 item.fail(reply.cause)
                 continue
-            result, before, after, soft, hard_until, unsettled, *before_it = _words(reply)
-            state = State(after)
-            outcome = Outcome(
-                Result(result),
-                State(before),
-                state,
-                int(soft),
-                int(hard_until) if state is State.HARD else None,
-            )
-            stood = (before_it[0], before_it[1], before_it[2])
-            each = _Decided(item, decision, outcome, hard_until, unsettled, stood)
-            message = (each.address, decision.digest)
-            each.news = outcome.result is not Result.DUPLICATE or message not in told
+            each = _decided(item, decision, reply)
+            message = (item.change.address, decision.digest)
+            each.news = each.outcome.result is not Result.DUPLICATE or message not in told
             told.add(message)
             decided.append(each)
         return decided
 
     async def _derive(self, decided: Sequence[_Decided], deadline: float) -> list[_Decided]:
         """Write what follows. Doing it again changes no key; it repeats an event and a count."""
-        commands: list[Command] = [self._hard_key(each) for each in decided if each.derives_key]
-        owners = [[each] for each in decided if each.derives_key]
+        deriving = [each for each in decided if each.derives_key]
         telling = [each for each in decided if each.tells]
-        commands += [self._event(each) for each in telling]
-        owners += [[each] for each in telling]
-        for command in self._counted(telling):
-            commands.append(command)
-            owners.append(telling)
+        counted = self._counted(telling)
+        commands: list[Command] = [
+            *(self._hard_key(each) for each in deriving),
+            *(self._event(each) for each in telling),
+            *counted,
+        ]
+        owners = [*([each] for each in deriving), *([each] for each in telling), *[telling] * len(counted)]
         failed: set[_Decided] = set()
         for owned_by, reply in zip(
             owners, await self._server.run(commands, deadline, durable=True), strict=True
@@ -230,12 +215,7 @@ class Committer:
         settled: list[_Decided] = []
         while decided:
             calls = [
-                Call(
-                    SETTLE,
-                    self._keys.record(each.address),
-                    each.item.deadline,
-                    [each.entry, each.hard_until],
-                )
+                Call(SETTLE, each.item.record, each.item.deadline, [each.entry, each.hard_until])
                 for each in decided
             ]
             changed: list[_Decided] = []
@@ -243,43 +223,46 @@ class Committer:
                 if isinstance(reply, StoreUnavailable):
                     each.item.fail(reply.cause)
                     continue
-                word, *hard_until = _words(reply)
-                if word == "changed":
+                word, *hard_until = reply
+                if word == b"changed":
                     [each.hard_until] = hard_until
                     changed.append(each)
                 else:
                     settled.append(each)
-            again: list[Command] = [self._hard_key(each) for each in changed]
-            decided = []
-            for each, reply in zip(
-                changed, await self._server.run(again, deadline, durable=True), strict=True
-            ):
-                if isinstance(reply, StoreUnavailable):
-                    each.item.fail(reply.cause)
-                else:
-                    decided.append(each)
+            decided = await self._derive_again(changed, deadline) if changed else []
         return settled
+
+    async def _derive_again(self, changed: Sequence[_Decided], deadline: float) -> list[_Decided]:
+        """Write the keys of those whose hash has changed; return those that were written."""
+        keys: list[Command] = [self._hard_key(each) for each in changed]
+        decided: list[_Decided] = []
+        for each, reply in zip(changed, await self._server.run(keys, deadline, durable=True), strict=True):
+            if isinstance(reply, StoreUnavailable):
+                each.item.fail(reply.cause)
+            else:
+                decided.append(each)
+        return decided
 
     def _hard_key(self, each: _Decided) -> Call:
         until = each.hard_until
         if until and int(until) <= each.decision.now:
-            until = ""
-        return Call(DERIVE, self._keys.hard(each.address), each.item.deadline, [until])
+            until = b""
+        return Call(DERIVE, self._keys.hard_named(each.item.name), each.item.deadline, [until])
 
     def _counted(self, telling: Sequence[_Decided]) -> list[Plain]:
         """Return what adds these changes to the day's counts."""
-        counts: Counter[tuple[str, str]] = Counter()
+        counts: dict[tuple[str, str], int] = {}
         for each in telling:
             key = self._keys.stats(each.decision.now)
-            counts.update((key, name) for name in _counts(each))
+            for name in _counts(each):
+                counts[key, name] = counts.get((key, name), 0) + 1
         added: list[Plain] = [("HINCRBY", key, name, number) for (key, name), number in counts.items()]
         kept: list[Plain] = [("EXPIRE", key, STATS_KEPT_DAYS * 86400) for key in {key for key, _ in counts}]
         return added + kept
 
     def _event(self, each: _Decided) -> Plain:
-        name = self._keys.name(each.address)
-        identity = self._keys.tellable(each.decision.identity)
-        event = event_of(name, each.item.change, each.decision, each.outcome, each.stood, identity=identity)
+        item, identity = each.item, self._keys.tellable(each.decision.identity)
+        event = event_of(item.name, item.change, each.decision, each.outcome, each.stood, identity=identity)
         return ("XADD", self._keys.events, "MAXLEN", "~", self._keys.events_kept, "*", *entry(event))
 
 
@@ -288,20 +271,34 @@ def _fail(items: Sequence[_Item]) -> None:
         item.fail("no answer in time")
 
 
+def _decided(item: _Item, decision: Decision, reply: Sequence[Any]) -> _Decided:
+    """Return what record.lua says of a change."""
+    result, before, after, soft, hard_until, unsettled, *stood = reply
+    state = _STATES[after]
+    until = int(hard_until) if state is State.HARD else None
+    outcome = Outcome(_RESULTS[result], _STATES[before], state, soft, until)
+    applied = outcome.result is Result.NEW or outcome.result is Result.UPGRADED
+    what = item.change.what
+    return _Decided(
+        item,
+        decision,
+        outcome,
+        hard_until,
+        unsettled.decode(),
+        (stood[0], stood[1], stood[2].decode()),
+        follows=applied or unsettled != b"" or what is What.RELEASE or what is What.SUPPRESS,
+    )
+
+
 def _counts(each: _Decided) -> list[str]:
     """Return the fields of the day's counts that a change belongs to."""
     names: list[str] = []
     if (category := each.item.change.category) is not None:
-        _, at, domain = each.address.rpartition("@")
-        names += [category.value, f"{category.value}:{domain}"] if at else [category.value]
+        _, at, domain = each.item.change.address.rpartition("@")
+        names += [category, f"{category}:{domain}"] if at else [category]
     rested, rests = each.outcome.before is State.HARD, each.outcome.after is State.HARD
     if rests and not rested:
         names.append("suppressed")
     elif rested and not rests:
         names.append("released")
     return names
-
-
-def _words(reply: Sequence[bytes | int]) -> list[str]:
-    """Return what a script answered as text."""
-    return [part.decode() if isinstance(part, bytes) else str(part) for part in reply]

@@ -79,9 +79,9 @@ def decision_arguments(decision: Decision) -> list[str | int]:
     return [
         decision.now,
         decision.soft_limit,
-        effects[State.ACTIVE].value,
-        effects[State.BRINK].value,
-        effects[State.HARD].value,
+        effects[State.ACTIVE],
+        effects[State.BRINK],
+        effects[State.HARD],
         decision.digest,
         decision.letter,
         decision.at,

@@ -59,7 +59,7 @@ class Call(Struct, frozen=True):
     script: Script
     key: str
     deadline: float
-    arguments: Sequence[str | int]
+    arguments: Sequence[str | int | bytes]
 
 
 Command = Plain | Call

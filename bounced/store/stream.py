@@ -16,7 +16,7 @@ def event_of(
     change: Change,
     decision: Decision,
     outcome: Outcome,
-    before: tuple[str, str, str],
+    before: tuple[int, bytes, str],
     *,
     identity: str,
 ) -> Event:
@@ -26,15 +26,15 @@ def event_of(
     """
     soft, hard_until, reason = before
     known = outcome.result is not Result.DUPLICATE
-    rested = known and hard_until != "" and int(hard_until) > decision.now
+    rested = known and hard_until != b"" and int(hard_until) > decision.now
     return Event(
         address=name,
-        what=change.what.value,
-        state=outcome.after.value,
+        what=change.what,
+        state=outcome.after,
         soft=outcome.soft,
         hard_until=outcome.hard_until,
         at=decision.at,
-        soft_before=int(soft) if known else None,
+        soft_before=soft if known else None,
         hard_until_before=int(hard_until) if rested else None,
         reason_before=reason if rested else "",
         reason=decision.reason,
@@ -51,28 +51,32 @@ def event_of(
 
 def entry(event: Event) -> list[str | int]:
     """Return names and values in turn, as XADD takes them."""
-    fields: dict[str, str | int | None] = {
-        "address": event.address,
-        "what": event.what,
-        "state": event.state,
-        "soft": event.soft,
-        "hard_until": event.hard_until,
-        "category": event.category,
-        "status": event.status,
-        "at": event.at,
-        "message": event.message,
-        "rule": event.rule,
-        "diagnostic": event.diagnostic,
-        "remote_mta": event.remote_mta,
-        "reporting_mta": event.reporting_mta,
-        "identity": event.identity,
-        "reason": event.reason,
-        "soft_before": event.soft_before,
-        "hard_until_before": event.hard_until_before,
-        "reason_before": event.reason_before,
-        "undoes": " ".join(event.undoes),
-    }
-    return [part for name, value in fields.items() for part in (name, "" if value is None else value)]
+    known = "" if event.soft_before is None else event.soft_before
+    rests = "" if event.hard_until is None else event.hard_until
+    rested = "" if event.hard_until_before is None else event.hard_until_before
+    # fmt: off
+    return [
+        "address", event.address,
+        "what", event.what,
+        "state", event.state,
+        "soft", event.soft,
+        "hard_until", rests,
+        "category", event.category,
+        "status", event.status,
+        "at", event.at,
+        "message", event.message,
+        "rule", event.rule,
+        "diagnostic", event.diagnostic,
+        "remote_mta", event.remote_mta,
+        "reporting_mta", event.reporting_mta,
+        "identity", event.identity,
+        "reason", event.reason,
+        "soft_before", known,
+        "hard_until_before", rested,
+        "reason_before", event.reason_before,
+        "undoes", " ".join(event.undoes),
+    ]
+    # fmt: on
 
 
 def read_entry(identifier: bytes, fields: Mapping[bytes, bytes]) -> Event:
