@@ -44,17 +44,19 @@ class Writer:
         self._unwritten = 0  # the same, lines
         self._missing = 0  # lines that are left out, and of which no line has told yet
         self._torn = False  # the last line was written in part
-        self._ready = threading.Condition()
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(self._lock)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="log", daemon=True)
         self._thread.start()
 
     def put(self, line: bytes) -> None:
         """Have a line written; it ends with a newline and is no longer than LINE. Never waits."""
-        with self._ready:
+        with self._lock:
             has_room = self._octets < self._limit
             if has_room:
-                self._tell()
+                if self._missing:
+                    self._tell()
                 self._append(line, 1)
             else:
                 self._missing += 1
@@ -63,9 +65,8 @@ class Writer:
 
     def _tell(self) -> None:
         """Let a line stand for those that were left out before it."""
-        if self._missing:
-            self._append(self._told(self._missing), self._missing)
-            self._missing = 0
+        self._append(self._told(self._missing), self._missing)
+        self._missing = 0
 
     def _append(self, line: bytes, worth: int) -> None:
         if not self._lines:
@@ -82,7 +83,8 @@ class Writer:
         if self._closing.is_set():
             return 0
         with self._ready:
-            self._tell()
+            if self._missing:
+                self._tell()
             self._closing.set()
             self._ready.notify()
         self._thread.join(patience)

@@ -78,6 +78,7 @@ class Node:
         self._client = client
         self._settings = settings
         self._on_loss = on_loss
+        self._idle: list[AbstractConnection] = []  # taken from the client's pool, for the next pipelines
         self._readers: dict[Any, Any] = dict(client.response_callbacks)  # what redis-py makes of replies
         self._ahead: float | None = None  # server's clock minus the loop's, never too large
         self._barrier: Barrier | None = None
@@ -148,8 +149,11 @@ class Node:
     async def forget_connections(self) -> None:
         """Close what is open, as it may lead to a server that is another one by now."""
         self._ahead = None
-        # Those in use end by themselves: redis-py closes a connection whose reply was not awaited.
+        # Those in use end by themselves: a connection is closed whose reply was not awaited.
+        idle, self._idle = self._idle, []
         with contextlib.suppress(*FAILURES):
+            for connection in idle:
+                await self._client.connection_pool.release(connection)
             await self._client.connection_pool.disconnect(inuse_connections=False)
 
     async def close(self) -> None:
@@ -212,15 +216,16 @@ class Node:
         """
         pool = self._client.connection_pool
         await asyncio.sleep(0)  # if the server has closed a connection meanwhile, the loop sees it now
-        connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        connection = self._idle.pop() if self._idle else await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
+            await pool.ensure_connection(connection)
             await connection.send_packed_command(b"".join([pack_command(each) for each in commands]))  # type: ignore[arg-type]
             replies = await _replies(connection, len(commands))
         except BaseException:
             await connection.disconnect(nowait=True)  # or the next would get the replies that were not read
             raise
         finally:
-            await pool.release(connection)
+            self._idle.append(connection)
         readers = self._readers
         return [
             reply

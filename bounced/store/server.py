@@ -129,7 +129,8 @@ class Server:
 
     async def now(self, key: str, deadline: float) -> int:
         """Return the time of the server that holds the key, Unix seconds. Raises StoreUnavailable."""
-        return await (await self._node_of(key, deadline)).now(deadline)
+        node = self._topology.only or await self._node_of(key, deadline)
+        return await node.now(deadline)
 
     async def ping(self, deadline: float) -> None:
         """Return when every server that holds keys answers. Raises StoreUnavailable."""
