@@ -219,7 +219,11 @@ def _tells(sentence: str, marks: Marks) -> bool:
     says = marks.says(sentence)
     if "reason" in says:
         return True
-    if not any(map(str.isalnum, sentence)) or mailbox.find(sentence) == sentence.strip(" <>"):
+    if (
+        says & _ABOUT_DELIVERY
+        or not any(map(str.isalnum, sentence))
+        or mailbox.find(sentence) == sentence.strip(" <>")
+    ):
         return False
     named = marks.named(sentence)
-    return not says & _ABOUT_DELIVERY and (named is None or named.address != "")
+    return named is None or named.address != ""
