@@ -27,10 +27,10 @@ _REPEATED = re.compile(
 )
 _LEADING = re.compile(r"^\s*[245][0-57]\d(?=\s|$)")
 _ANSWERED = ("reply to", "response to", "after", "while ", "during", ">>>")
+# In small letters: where the engine may ignore case it cannot skip to where a match could begin.
 _COMMAND = re.compile(
     r"(?:in reply to|response to|after|while (?:sending|talking)|during|>>>)[^<:]{0,40}?"
-    r"\b(?<![.@-])(end of data|connect|EHLO|HELO|STARTTLS|AUTH|MAIL|RCPT|DATA)\b(?![.@-]\w)",  # no host's name
-    re.IGNORECASE,
+    r"\b(?<![.@-])(end of data|connect|ehlo|helo|starttls|auth|mail|rcpt|data)\b(?![.@-]\w)"  # no host's name
 )
 
 
@@ -82,7 +82,7 @@ def command(text: str) -> str | None:
             break
     else:  # as in most texts: the pattern takes ten times as long
         return None
-    verbs = [verb.upper() for verb in _COMMAND.findall(text)]
+    verbs = [verb.upper() for verb in _COMMAND.findall(lower)]
     if not verbs:
         return None
     if "RCPT" in verbs:  # a whole dialogue: what came before it was accepted
