@@ -35,19 +35,14 @@ _PROMPT = re.compile(
 _TOLD = re.compile(r"\s*(?:\.\.\. )?[Ww]hile (?:talking|connected)|Giving up on")
 _CODE = re.compile(r"\s*([245]\d\d)(?=[ -]|$)")
 _FIELD = re.compile(r"(\s*)[^\W\d_][\w -]{1,40}[:\uff1a](?=\s|$)")
-_VERB = re.compile(
-    r"[DEHMRSdehmrs\u017f](?<=\b.)(?i:(?<=M)AIL (?:FROM|command)|(?<=R)CPT (?:TO|command)"
-    r"|(?<=D)ATA|(?<=E)HLO|(?<=H)ELO|(?<=S)TARTTLS)\b"
-)
-# To be looked for before it: in most texts there is none, and the pattern takes ten times as long.
-_VERBS = (" FROM", "RCPT", "DATA", "EHLO", "HELO", "STARTTLS", " COMMAND")
+# In capital letters, as hosts below in small ones: a search that ignores case tries every character.
+_VERB = re.compile(r"\b(?:MAIL (?:FROM|COMMAND)|RCPT (?:TO|COMMAND)|DATA|EHLO|HELO|STARTTLS)\b")
 _NAME = r"(?i:((?:[A-Z0-9_-]{1,63}\.){1,10}[A-Z][A-Z0-9-]{1,62}))"
 _IP_ADDRESS = re.compile(r"[\[(](?:IPv6:)?[0-9a-f.:]{6,45}[\])]", re.IGNORECASE)
 _BEFORE_IP_ADDRESS = re.compile(rf"(?<![\w.@-]){_NAME}\.?\s?\Z")
 _SAYS = ("host", "server <", "talking to ", "remote system: ")
 _HOST_SAID = re.compile(
-    r"[HRSThrst\u017f](?i:(?<=\bh)(?<!at h)ost:? ['\"]?|(?<=\bs)erver <|(?<=t)alking to "
-    rf"|(?<=r)emote system: (?:dns;)?){_NAME}"
+    rf"(?:(?<!at )\bhost:? ['\"]?|\bserver <|talking to |remote system: (?:dns;)?){_NAME}"
 )
 
 
@@ -79,7 +74,7 @@ def host(text: str) -> str | None:
         lower = text.lower()
         said = [at for words in _SAYS if (at := lower.find(words)) >= 0]
         if said:
-            match = _HOST_SAID.search(text, min(said) if text.isascii() else 0)
+            match = _HOST_SAID.search(lower, min(said))
     return match[1].lower() if match else None
 
 
@@ -119,11 +114,8 @@ def _reply_at(text: str, start: int) -> Reply:
 def _command_before(text: str, start: int) -> str | None:
     """The last command that stands in the paragraph above a reply."""
     paragraph = max(text.rfind("\n\n", 0, start), start - 400, 0)
-    upper = text[paragraph:start].upper()
-    if not any(words in upper for words in _VERBS):
-        return None
-    verbs = _VERB.findall(text, paragraph, start)
-    return verbs[-1].partition(" ")[0].upper() if verbs else None
+    verbs = _VERB.findall(text[paragraph:start].upper())
+    return verbs[-1].partition(" ")[0] if verbs else None
 
 
 def _continued(lines: list[str], opening: str) -> Iterator[str]:
