@@ -25,20 +25,20 @@ KNOWN = 1024  # addresses of peers that need not be read again
 Host = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Address(Struct, frozen=True):
+class Address(Struct, frozen=True, gc=False):
     """The other side of a connection."""
 
     host: Host | None  # None: a process of this machine
     port: int = 0
-    text: str = "local"  # as it is told
+    name: str = "local"  # the host, as it is told
 
     @classmethod
     def of(cls, peername: Any) -> Self:  # noqa: ANN401 - what asyncio gives depends on the kind of socket
         """Read what asyncio calls a peer's name; anything but an IP address is of this machine."""
         if not isinstance(peername, tuple):
             return cls(None)
-        host, text = _host(peername[0])
-        return cls(host, peername[1], f"{text}:{peername[1]}")
+        host, name = _host(peername[0])
+        return cls(host, peername[1], name)
 
     @property
     def network(self) -> int | None:
@@ -52,7 +52,7 @@ class Address(Struct, frozen=True):
         return self.host is not None and any(network.holds(self.host) for network in networks)
 
     def __str__(self) -> str:
-        return self.text
+        return self.name if self.host is None else f"{self.name}:{self.port}"
 
 
 @lru_cache(KNOWN)
