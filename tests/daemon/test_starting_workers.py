@@ -78,6 +78,7 @@ def test_a_worker_that_dies_while_it_reads_its_settings_keeps_no_other_from_it(t
     with Daemon(tmp_path, config=file) as daemon:
         first, _ = both(daemon)
         os.kill(first, signal.SIGSTOP)
+        process.wait_until(lambda: status(first, "State").startswith("T"))  # or SIGHUP would come before it
         file.write_text(TEXT % (store.url, 20_000))
         daemon.process.send_signal(signal.SIGHUP)
         process.wait_until(lambda: is_pending(first, signal.SIGHUP))
@@ -90,9 +91,13 @@ def test_a_worker_that_dies_while_it_reads_its_settings_keeps_no_other_from_it(t
 
 def is_pending(pid: int, number: signal.Signals) -> bool:
     """Whether a stopped process has been sent a signal."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    [pending] = [line.split()[1] for line in status.splitlines() if line.startswith("ShdPnd:")]
-    return bool(int(pending, 16) >> (number - 1) & 1)
+    return bool(int(status(pid, "ShdPnd"), 16) >> (number - 1) & 1)
+
+
+def status(pid: int, name: str) -> str:
+    """What the kernel says of a process, proc(5)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.partition(":")[2].strip() for line in lines if line.startswith(f"{name}:"))
 
 
 WORKER = """
