@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from bounced import __version__, events, knowledge, sockets
-from bounced.core.ruleset import RulesError
+from bounced.core.rulefile import RulesError
 from bounced.greeting import greet
 from bounced.intake import Intake
 from bounced.keeping import Keeping

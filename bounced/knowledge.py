@@ -5,7 +5,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from bounced.core import marks, ruleset
+from bounced.core import marks, rulefile
 from bounced.core.pipeline import Knowledge
 
 # Files of rules: the name and the text of each.
@@ -13,26 +13,26 @@ Sources = Sequence[tuple[str, str]]
 
 
 def read(rules_dir: Path | None) -> Sources:
-    """The operator's rules: the `*.toml` of a directory, in order of name. Raises ruleset.RulesError."""
+    """The operator's rules: the `*.toml` of a directory, in order of name. Raises rulefile.RulesError."""
     if rules_dir is None:
         return ()
     try:
         return [_source(path) for path in sorted(rules_dir.iterdir()) if path.suffix == ".toml"]
     except OSError as error:
-        raise ruleset.RulesError([f"{error.filename}: {error.strerror}"]) from error
+        raise rulefile.RulesError([f"{error.filename}: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise ruleset.RulesError([f"{rules_dir}: a file is not UTF-8: {error}"]) from error
+        raise rulefile.RulesError([f"{rules_dir}: a file is not UTF-8: {error}"]) from error
 
 
 def load(rules_dir: Path | None = None) -> Knowledge:
-    """Compile everything, the rules of a directory too. Raises ruleset.RulesError."""
+    """Compile everything, the rules of a directory too. Raises rulefile.RulesError."""
     return compiled(read(rules_dir))
 
 
 def compiled(own: Sources) -> Knowledge:
     """Compile everything; the operator's rules are consulted before ours.
 
-    Raises ruleset.RulesError, naming every rule that is wrong with its file.
+    Raises rulefile.RulesError, naming every rule that is wrong with its file.
     """
     shipped = files("bounced.core")
     rules = sorted(
@@ -40,7 +40,7 @@ def compiled(own: Sources) -> Knowledge:
         key=lambda path: path.name,
     )
     return Knowledge(
-        rules=ruleset.compile_rules([*own, *(_source(path) for path in rules)]),
+        rules=rulefile.compile_rules([*own, *(_source(path) for path in rules)]),
         marks=marks.load(shipped.joinpath("notices.toml").read_text("utf-8")),
     )
 

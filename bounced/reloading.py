@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bounced import events, keys, knowledge
 from bounced.core.returnpath import Keys
-from bounced.core.ruleset import RulesError
+from bounced.core.rulefile import RulesError
 from bounced.listener import Listener, Terms
 from bounced.listener.returnpath import ReturnPaths
 from bounced.listener.tls import Certificate

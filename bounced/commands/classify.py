@@ -10,7 +10,8 @@ from bounced.commands.judging import judged_by
 from bounced.core import advice, classify
 from bounced.core.model import Category, Evidence
 from bounced.core.printable import printable
-from bounced.core.ruleset import RulesError, Ruleset
+from bounced.core.rulefile import RulesError
+from bounced.core.ruleset import Ruleset
 from bounced.core.text import mask
 from bounced.settings import SettingsError
 

@@ -10,7 +10,7 @@ from bounced.core import pipeline, recipients
 from bounced.core.model import Severity
 from bounced.core.policy import Period, Policy
 from bounced.core.printable import printable
-from bounced.core.ruleset import RulesError
+from bounced.core.rulefile import RulesError
 from bounced.settings import SettingsError
 
 MAX_RECIPIENTS = 100

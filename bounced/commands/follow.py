@@ -20,7 +20,8 @@ from bounced.core.address import canonical
 from bounced.core.classify import classify
 from bounced.core.model import Evidence
 from bounced.core.policy import Change, Policy, What
-from bounced.core.ruleset import RulesError, Ruleset
+from bounced.core.rulefile import RulesError
+from bounced.core.ruleset import Ruleset
 from bounced.maillog import Attempt, Reader
 from bounced.settings import SettingsError
 from bounced.store import Store, StoreUnavailable

@@ -21,7 +21,8 @@ from bounced.core.classify import classify
 from bounced.core.model import Category, Evidence
 from bounced.core.naming import is_name, name_of
 from bounced.core.policy import Change, What
-from bounced.core.ruleset import RulesError, Ruleset
+from bounced.core.rulefile import RulesError
+from bounced.core.ruleset import Ruleset
 from bounced.lists import Entry
 from bounced.settings import SettingsError
 from bounced.store import Store

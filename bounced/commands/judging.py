@@ -11,7 +11,7 @@ from bounced.core.policy import Policy
 def judged_by(args: argparse.Namespace, rules: Path | None = None) -> tuple[Knowledge, Policy]:
     """What mail is judged by, as in the daemon; `rules` instead of rules_dir, if given.
 
-    Raises settings.SettingsError and ruleset.RulesError; both have `problems`.
+    Raises settings.SettingsError and rulefile.RulesError; both have `problems`.
     """
     chosen = settings.load(args.config, args.set).settings
     return knowledge.load(rules or chosen.rules_dir), chosen.decisions()

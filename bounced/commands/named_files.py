@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bounced import keys, knowledge
-from bounced.core.ruleset import RulesError
+from bounced.core.rulefile import RulesError
 from bounced.settings import Mode, Settings
 from bounced.settings.values import secret
 

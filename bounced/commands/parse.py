@@ -21,7 +21,7 @@ from bounced.core import pipeline
 from bounced.core.model import Reading, Severity
 from bounced.core.policy import Policy
 from bounced.core.printable import printable
-from bounced.core.ruleset import RulesError
+from bounced.core.rulefile import RulesError
 from bounced.settings import SettingsError
 
 T = TypeVar("T")

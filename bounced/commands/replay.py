@@ -13,7 +13,7 @@ from bounced.commands.asking import ask
 from bounced.commands.progress import progress
 from bounced.commands.sources import Source, sources
 from bounced.core.printable import printable
-from bounced.core.ruleset import RulesError
+from bounced.core.rulefile import RulesError
 from bounced.keys import KeysError
 from bounced.quarantine import Quarantine
 from bounced.reader import Reader

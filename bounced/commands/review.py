@@ -20,7 +20,8 @@ from bounced.core.classify import matches
 from bounced.core.model import Action, Evidence
 from bounced.core.policy import Policy
 from bounced.core.printable import printable
-from bounced.core.ruleset import WEAK, RulesError, Ruleset
+from bounced.core.rulefile import RulesError
+from bounced.core.ruleset import WEAK, Ruleset
 from bounced.core.text import mask
 from bounced.settings import SettingsError
 

@@ -9,7 +9,8 @@ from bounced.commands import Exit, complain, say
 from bounced.core.classify import matches
 from bounced.core.model import Evidence
 from bounced.core.printable import printable
-from bounced.core.ruleset import Layer, Rule, RulesError, Ruleset
+from bounced.core.rulefile import RulesError
+from bounced.core.ruleset import Layer, Rule, Ruleset
 
 
 def run(args: argparse.Namespace) -> int:

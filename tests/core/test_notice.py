@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from bounced.core import marks, pipeline, ruleset
+from bounced.core import marks, pipeline, rulefile
 from bounced.core.model import Kind, Reading
 from bounced.core.policy import Policy
 from bounced.core.quoted import explanation_of
 
 HERE = Path(__file__).parent / "notices"
 MARKS = marks.load(files("bounced.core").joinpath("notices.toml").read_text("utf-8"))
-KNOWLEDGE = pipeline.Knowledge(rules=ruleset.compile_rules([]), marks=MARKS)
+KNOWLEDGE = pipeline.Knowledge(rules=rulefile.compile_rules([]), marks=MARKS)
 
 
 def families() -> Iterator[Any]:

@@ -8,7 +8,8 @@ import pytest
 
 from bounced.core.classify import classify, matches
 from bounced.core.model import Category, Evidence
-from bounced.core.ruleset import Layer, compile_rules
+from bounced.core.rulefile import compile_rules
+from bounced.core.ruleset import Layer
 
 FOLDER = files("bounced.core").joinpath("rules")
 RULES = compile_rules(

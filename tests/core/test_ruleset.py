@@ -6,7 +6,8 @@ import pytest
 
 from bounced.core.classify import classify
 from bounced.core.model import Category, Evidence
-from bounced.core.ruleset import Layer, RulesError, compile_rules
+from bounced.core.rulefile import RulesError, compile_rules
+from bounced.core.ruleset import Layer
 
 
 def rule(body: str, head: str = "") -> str:
