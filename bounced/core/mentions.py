@@ -88,20 +88,27 @@ def find(
 ) -> list[Mention]:
     """The mentions of recipients, by the most trustworthy way of naming them that the notice has.
 
-    `own` are the addresses that the report comes from and goes to, `addressees` tells those of the returned mail
+    `own` are the addresses that the report comes from and goes to, `addressees` tells those that the mail went to,
     in lower case. Without `guess`, addresses in sentences are nobody.
+
+    A mailbox that is called like a server's is a recipient as any other when the returned mail went to it.
     """
     reader = _Reader(marks, own)
     reader.take([line[:MAX_LINE] for line in notice.split("\n", MAX_LINES)[:MAX_LINES]])
     weak: list[Mention] = []
     strong: list[Mention] = []
+    doubtful = {mention.address for mention in reader.about if reader.is_doubtful(mention.address)}
+    enclosing = addressees() if doubtful else set()
+    doubtful = {address for address in doubtful if address in own or address.lower() not in enclosing}
     for mention in reader.about:
-        (weak if reader.is_doubtful(mention.address) else strong).append(mention)
+        (weak if mention.address in doubtful else strong).append(mention)
     if strong or not guess:
         return strong or weak
-    enclosing = addressees()
+    enclosing = enclosing or addressees()
     enclosed = [m for m in weak + reader.loose if m.address.lower() in enclosing]
     candidates = enclosed or [m for m in reader.loose if not reader.is_doubtful(m.address)]
+    if not enclosed and len(candidates) > 1:  # "<jane@example.org> forwards to <joe@example.com>: ..."
+        candidates = [m for m in candidates if _opens(m)] or candidates
     return (candidates if len({m.address.lower() for m in candidates}) == 1 else enclosed) or weak
 
 
@@ -247,13 +254,14 @@ class _Reader:
             return named if named is None or named.is_label else replace(named, rest=line.strip())
         # An address by itself is introduced by what stands above it: "questions go to:", or "please write to", broken.
         introduction = "" if begins.rest else self._introduction()
-        if introduction.endswith((":", " to", " at")) or (
-            introduction and self.about and self._is_wrapped(line)
-        ):
+        is_asked = introduction.endswith((":", " to", " at")) or (
+            introduction != "" and bool(self.about) and self._is_wrapped(line)
+        )
+        if is_asked or introduction.endswith((",", " message", " id")):
             introduced = self._marks.named(f"{introduction} {begins.address}")
             if introduced is not None:
                 return begins if introduced.address else introduced
-            if not self._marks.says(introduction):
+            if is_asked and not self._marks.says(introduction):
                 return None  # "Our new sales team:"
         return begins
 
@@ -280,6 +288,13 @@ class _Reader:
             return None
         address = mailbox.find(line)
         return Named(address) if address and _enumerated(line.partition(address)[2])[0] else None
+
+
+def _opens(mention: Mention) -> bool:
+    """Whether the line in a sentence of which somebody is named begins with the address."""
+    line = mention.lines[0]
+    start = _BULLET.match(line)
+    return line[start.end() if start else 0 :].lstrip("[<\"' ").startswith(mention.address)
 
 
 def _without_source(line: str) -> tuple[str, str | None]:

@@ -86,8 +86,10 @@ def _own(mail: ReturnedMail) -> Mailboxes:
 
 
 def _addressees(mail: ReturnedMail) -> set[str]:
-    """The addresses that the returned mail went to."""
-    fields = f"{mail.returned.get('to')} {mail.returned.get('cc')}" if mail.returned else ""
+    """The addresses that the returned mail went to, and those that the report's header names as failed."""
+    fields = mail.headers.get("x-failed-recipients")
+    if mail.returned:
+        fields += f" {mail.returned.get('to')} {mail.returned.get('cc')}"
     return {address.lower() for address in mailbox.find_all(fields)}
 
 
