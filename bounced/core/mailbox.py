@@ -6,7 +6,8 @@ wrapping (brackets, source routes, comments, punctuation). Linear in the length 
 
 import re
 from collections.abc import Iterable
-from functools import cached_property
+
+from bounced.core.once import once
 
 SHORT = 1_000  # characters of a text that is searched as often as somebody asks
 
@@ -67,9 +68,9 @@ def find(text: str) -> str | None:
     bracket = text.find("<")
     match = _ADDRESS.search(text, bracket + 1) if bracket >= 0 else None
     match = match or _ADDRESS.search(text, _beginning(text))
-    if match is None or not _is_part(match):
-        return _bare(match) if match else None
-    return next(iter(find_all(text)), None)
+    if match and _is_part(match):
+        return next(iter(find_all(text)), None)
+    return _bare(match) if match else None
 
 
 class Mailboxes:
@@ -84,7 +85,7 @@ class Mailboxes:
         may_be = len(self._folded) > SHORT or address.casefold() in self._folded
         return may_be and address.lower() in self._each
 
-    @cached_property
+    @once
     def _each(self) -> set[str]:
         return {address.lower() for address in find_all(self._text)}
 

@@ -57,7 +57,7 @@ def read(mail: ReturnedMail) -> Report | None:
         mentions = [Mention(m.address, [], []) for m in subject if m.address not in own]
     if not is_sure and not (mentions and (is_foreign or quoted.has_reply(notice))):
         return None
-    if not any(m.address.lower() not in own for m in mentions) and _is_about_addressee(mail, notice):
+    if all(m.address in own for m in mentions) and _is_about_addressee(mail, notice):
         return None
     for address in mailbox.find_all(mail.headers.get("x-failed-recipients")):
         if not any(same(address, m.address) or same(address, m.original) for m in mentions):
