@@ -25,7 +25,7 @@ import re2
 from msgspec import Struct
 
 from bounced.core import mailbox
-from bounced.core.patterns import Patterns
+from bounced.core.patterns import Patterns, compiled
 from bounced.core.text import fold
 
 SENTENCES = (
@@ -44,8 +44,8 @@ _TRACE = re.compile(
     r"|X-Originating-IP|ARC-Seal|Message-ID|X-Apparently-To): ?.*+\n(?:[ \t]++.*+\n|[A-Za-z][A-Za-z0-9-]*+:.*+\n)"
 )
 # A gateway that has looked for something and found it speaks of this message.
-_FOUND = re2.compile(
-    r"(?i)infected|(?:was|were|been) (?:found|detected|rejected|refused|blocked|quarantined)|contain(?:s|ed) "
+_FOUND = compiled(
+    r"infected|(?:was|were|been) (?:found|detected|rejected|refused|blocked|quarantined)|contain(?:s|ed) "
     r"|not (?:been )?(?:delivered|accepted)|@"
 )
 
@@ -112,7 +112,8 @@ class Marks:
         kept = (
             paragraph
             for paragraph in text.split("\n\n")
-            if not self._footers.found_in(fold(" ".join(paragraph.split()))) or _FOUND.search(paragraph)
+            if not self._footers.found_in(fold(" ".join(paragraph.split())))
+            or _FOUND.search(paragraph.encode())
         )
         return "\n\n".join(kept)
 
@@ -154,6 +155,6 @@ def _patterns(marks: Iterable[Mark]) -> Patterns:
 
 def _compile(mark: Mark) -> "re2._Regexp[bytes]":
     try:
-        return re2.compile(f"(?im){mark.pattern}".encode())  # of characters the wrapper counts every one
+        return compiled(f"(?m){mark.pattern}", captures=True)
     except re2.error as error:
         raise MarksError(f"mark {mark.id}: {error}") from error

@@ -14,6 +14,9 @@ import re2
 # Texts whose answer is remembered, and up to which length: servers repeat themselves, once names are masked.
 REMEMBERED = 1024
 LENGTH = 1024  # characters
+# What one pattern may keep of the texts that it has met. There are hundreds of patterns, and strangers write the
+# texts: by default each could keep eight times as much.
+MEMORY = 1 << 20  # octets
 
 
 class Patterns:
@@ -36,14 +39,19 @@ class Patterns:
         return tuple(self._filter.Match(text) or ())
 
 
-def check(pattern: str) -> None:
-    """Raise re2.error when `pattern` is none that RE2 can run: it has no look-around and no back-references."""
-    re2.compile(pattern, _options())
+def compiled(pattern: str, *, captures: bool = False) -> "re2._Regexp[bytes]":
+    """Return one pattern, which searches octets.
+
+    Raises re2.error when it is none that RE2 can run: it has no look-around and no back-references.
+    """
+    # Octets, as in a str the wrapper counts every character.
+    return re2.compile(pattern.encode(), _options(captures=captures))
 
 
-def _options() -> Any:  # noqa: ANN401 - re2 has no type hints
+def _options(*, captures: bool = False) -> Any:  # noqa: ANN401 - re2 has no type hints
     options = re2.Options()
     options.case_sensitive = False
-    options.never_capture = True
+    options.never_capture = not captures
     options.log_errors = False
+    options.max_mem = MEMORY
     return options

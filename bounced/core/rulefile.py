@@ -169,10 +169,10 @@ class _Row:
                     self.wrong(f"{key} {value!r} has the wrong form; {advice}")
         for pattern in lists["text"]:
             try:
-                patterns.check(comparable(pattern))
+                patterns.compiled(comparable(pattern))
             except re2.error:
                 self.wrong(
-                    f"text {pattern!r} is no RE2 pattern; it has no look-around and no back-references"
+                    f"text {pattern!r} is no RE2 pattern; it has no look-around and no back-references, and fits 1 MiB"
                 )
 
     def word(self, key: str) -> str:
