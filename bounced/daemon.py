@@ -9,6 +9,7 @@ Nothing here decides anything about mail.
 """
 
 import asyncio
+import ctypes
 import errno
 import faulthandler
 import resource
@@ -38,6 +39,8 @@ from bounced.workers import Parent
 
 # What has not come in whole within so many seconds of the signal, its sender will send again.
 PATIENCE = 15.0
+LARGE = 32 * 1024  # octets
+_MMAP_THRESHOLD = -3  # malloc.h: M_MMAP_THRESHOLD
 
 
 async def run(effective: Effective, load: Callable[[], Effective], show: str) -> None:
@@ -92,6 +95,7 @@ async def _serving(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
     faulthandler.enable()  # whoever kills us because we are stuck does it with SIGABRT, and sees where
     _allow_descriptors()
+    _keep_heap_whole()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_unforeseen())
     try:
@@ -136,6 +140,17 @@ def _allow_descriptors() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # a sandbox may forbid to ask
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _keep_heap_whole() -> None:
+    """Have LARGE pieces of memory taken from the system and given back to it, instead of cut from the heap.
+
+    As soon as one is freed, glibc takes all of that size from the heap, up to 32 MiB (mallopt(3)): messages lie between
+    what stays, and what they leave is too small for the next. Other C libraries have no such switch.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, LARGE)
 
 
 def _unforeseen() -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
