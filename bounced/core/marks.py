@@ -4,7 +4,7 @@ A mark has a role, which is one of
 
 - `failed`, `delayed`, `delivered`, `autoreply`, `feedback`: a sentence that says what a mail is about; `reason`
   says why delivery failed, `final` that nobody tries any longer, `warning` that nothing is final;
-- `server`: the From field of a server;
+- `server`: the From field of a server; `unrelated`: a subject of mail that reports on none of ours;
 - `copy`: the line after which the returned message is copied;
 - `footer`: a sentence of a paragraph in which a gateway advertises itself, and which is about no message;
 - `recipient`: a sentence that names a recipient that the report is about, with the address as its group;
@@ -30,6 +30,7 @@ from bounced.core.text import fold
 
 SENTENCES = (
     "failed", "reason", "final", "delayed", "warning", "delivered", "autoreply", "feedback", "server",
+    "unrelated",
 )  # fmt: skip
 # In the order in which they are asked: a bystander is nobody's recipient, a sentence says more than a mere label.
 NAMES = ("bystander", "recipient", "label")
@@ -43,6 +44,8 @@ _TRACE = re.compile(
     r"(?m)^(?:Return-Path|Received|DKIM-Signature|X-Received|X-Google-Smtp-Source|Delivered-To|X-Envelope-From"
     r"|X-Originating-IP|ARC-Seal|Message-ID|X-Apparently-To): ?.*+\n(?:[ \t]++.*+\n|[A-Za-z][A-Za-z0-9-]*+:.*+\n)"
 )
+# Where a sentence goes on in the next line.
+_WRAPPED = re.compile(r"(?<=[a-z\u0430-\u044f,])[ \t]*\n[ \t]*(?=[a-z\u0430-\u044f])")
 # A gateway that has looked for something and found it speaks of this message.
 _FOUND = compiled(
     r"infected|(?:was|were|been) (?:found|detected|rejected|refused|blocked|quarantined)|contain(?:s|ed) "
@@ -88,7 +91,10 @@ class Marks:
 
     def says(self, text: str) -> frozenset[str]:
         """The roles of the sentences in `text`."""
-        return frozenset([self._roles[n] for n in self._sentences.found_in(fold(text[:MAX_NOTICE]))])
+        text = fold(text[:MAX_NOTICE])
+        if "\n" in text:
+            text = _WRAPPED.sub(" ", text)
+        return frozenset([self._roles[n] for n in self._sentences.found_in(text)])
 
     def cut(self, text: str) -> tuple[str, str]:
         """Split a notice where a copy of the returned message begins: what is before, and the copy."""

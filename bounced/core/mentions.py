@@ -39,6 +39,8 @@ _ABOUT = re.compile(
     rf"|cannot|does|is|was|has)\b|(?:{'|'.join(_AND)}) <?[^\s<>@]{{1,64}}@)",
     re.IGNORECASE,
 )
+# As worms are named that mail themselves: "W32.Netsky.D@mm".
+_MASS_MAILERS = ("@mm", "@m")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 _WHEN = re.compile(r"on (?:\w{3}, )?\d{1,4}\b")
 # Atomic and possessive: what could be cut in many ways would be, all of them.
@@ -236,7 +238,7 @@ class _Reader:
 
     def _pass(self, line: str, *, is_aside: bool) -> None:
         """Take a line with addresses that it is not about."""
-        addresses = [] if is_aside else mailbox.find_all(line)[:10]
+        addresses = [] if is_aside else [a for a in mailbox.find_all(line)[:10] if not a.endswith(_MASS_MAILERS)]
         self._following = [Mention(address, self._before, [line]) for address in addresses]
         self.loose += self._following
         if SEPARATOR.match(line) or (is_aside and self._opens_paragraph):

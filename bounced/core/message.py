@@ -35,6 +35,8 @@ _RECEIPT = frozenset(
     )
 )
 _FEEDBACK = frozenset(("message/feedback-report", "text/feedback-report"))
+# Delivery-status fields, RFC 3464 section 2, in a part of their own that is called plain text.
+_STATUS_LINES = re.compile(r"\s*Reporting-MTA[ \t]*:", re.IGNORECASE)
 _HEADER_LINES = re.compile(r"\s*(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t]+\S[^\n]*\n)*){3}")
 
 
@@ -53,7 +55,7 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
     leaves = _leaves(root, 0)
     for part in leaves:
         kind = part.content_type
-        if kind in _STATUS:
+        if kind in _STATUS or (texts and returned is None and _is_status(part)):
             statuses.append(part.text)
         elif kind in _FEEDBACK:
             feedback = feedback or part.text
@@ -83,6 +85,10 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
 def _is_receipt(root: Part, leaves: Iterable[Part]) -> bool:
     report_type = root.parameters.get("report-type", "").lower()
     return report_type == "disposition-notification" or any(part.content_type in _RECEIPT for part in leaves)
+
+
+def _is_status(part: Part) -> bool:
+    return part.content_type == "text/plain" and _STATUS_LINES.match(part.text) is not None
 
 
 def _is_header(part: Part) -> bool:

@@ -34,6 +34,7 @@ _ANY_DELIMITER = re.compile(rb"^--(\S[^\n]{0,70})$", re.MULTILINE)
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _BEFORE_MESSAGE = re.compile(rb"\s*+(?:>?From [^\n]*\n)?+")
 _FIELD_START = re.compile(rb"[!-9;-~]+[ \t]*:")
+_CONTENT_FIELDS = re.compile(rb"(?:content-[a-z-]++[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)++", re.IGNORECASE)
 _BLANK_BEFORE_COLON = re.compile(r":(?<=[ \t]:)")
 _BLANKS_BEFORE_COLON = re.compile(r"^([!-9;-~]+)[ \t]+:", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(.)")
@@ -239,13 +240,17 @@ def _split_header(data: bytes, start: int, end: int) -> tuple[int, Headers]:
     """Where the body begins, and the header before it; it has none when its first line is no field."""
     if data.startswith(b"\n", start, end):
         return start + 1, _NO_HEADERS
-    blank = data.find(b"\n\n", start, end)
-    stop = blank if blank >= 0 else end
+    stop = data.find(b"\n\n", start, end)
+    body = stop + 2
+    if stop < 0:
+        # Lenient: where no blank line is, the header of a part is what is called Content-, RFC 2046 section 5.1.
+        own = _CONTENT_FIELDS.match(data, start, end)
+        stop = body = own.end() if own else end
     block = data[start : min(stop, start + MAX_HEADERS)]
     headers = _headers_of_part(block) if len(block) <= SMALL_HEADER else _headers(block)
     if headers is None:
         return start, _NO_HEADERS
-    return min(stop + 2, end), headers
+    return min(body, end), headers
 
 
 def _headers(block: bytes) -> Headers | None:

@@ -131,7 +131,7 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     said = marks.says(notice)
     about = (heading | said) & _ABOUT_DELIVERY
     server = mail.is_from_server
-    if mail.is_receipt or (mail.is_reply and not server):
+    if mail.is_receipt or "unrelated" in heading or (mail.is_reply and not server):
         return None, False
     named = "x-failed-recipients" in headers
     null_path = mail.has_null_path and not mail.is_bulk
@@ -155,7 +155,7 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     if weight == ENOUGH - 1:
         weight += quoted.has_reply(notice)
     speaks = named or about or (server and null_path and quoted.has_reply(notice))
-    if not (server or named or null_path) or not speaks or by_person or weight < ENOUGH:
+    if not speaks or by_person or weight < ENOUGH or not (server or named or null_path or _returns_own(mail)):
         return None, False
     is_sure = bool(named or about - {"reason"})
     if "warning" in said:
@@ -166,6 +166,14 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     if "delayed" in said and "final" not in said:
         return Kind.DELAYED, is_sure
     return (Kind.BOUNCE if named or about != {"delivered"} else Kind.DELIVERED), is_sure
+
+
+def _returns_own(mail: ReturnedMail) -> bool:
+    """Whether the message inside was written by whom the mail goes to, as that of a report is."""
+    if not mail.returned:
+        return False
+    authors = Mailboxes(mail.returned.get(name) for name in ("from", "sender", "return-path"))
+    return any(address in authors for address in mailbox.find_all(mail.headers.get("to")))
 
 
 def _grouped(mentions: Iterable[Mention]) -> Iterator[list[Mention]]:

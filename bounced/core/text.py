@@ -50,7 +50,7 @@ _LISTS = (
     "spamhaus", "spamcop", "barracudacentral", "sorbs", "uceprotect", "spamrats", "abuseat", "dnsbl", "surbl", "uribl",
     "invaluement", "mailspike", "spameatingmonkey", "backscatterer", "senderbase", "talosintelligence", "senderscore",
     "truncate", "nixspam", "cloudmark", "ipcheck.proofpoint", "spfbl", "psbl", "wpbl", ".rbl.", "/rbl", "blacklist",
-    "openspf", "groups.google",
+    "blocklist", "block-list", "openspf", "groups.google",
 )  # fmt: skip
 _GOOGLE_REASON = re.compile(r"[?&](?:p|topic)=(\w{1,40})")
 

@@ -132,3 +132,31 @@ def test_at_most_so_many_texts_make_the_notice():
     notice = taken_apart(f"Content-Type: multipart/mixed; boundary=b\n\n{parts}--b--\n").notice
     assert f"text {message.MAX_TEXTS - 1}" in notice
     assert f"text {message.MAX_TEXTS}" not in notice
+
+
+def test_parts_without_blank_lines():
+    """What follows the Content- fields of such a part is its body, RFC 2046 section 5.1."""
+    reading = read(
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n--b\n'
+        "These had errors:\n<jane@example.org>\n--b\n"
+        "Content-Type: message/delivery-status\nReporting-MTA: dns; relay.example.net\n"
+        "Final-Recipient: rfc822; jane@example.org\nAction: failed\nStatus: 5.1.1\n--b\n"
+        "Content-Type: message/rfc822\nFrom: news@example.com\nMessage-ID: <letter@app.example.com>\n--b--\n"
+    )
+    assert reading.report.source == "delivery-status"
+    assert [(verdict.recipient, verdict.status) for verdict in reading.verdicts] == [
+        ("jane@example.org", "5.1.1")
+    ]
+    assert reading.report.original_message_id == "<letter@app.example.com>"
+
+
+@pytest.mark.parametrize("read_as", ["delivery-status", ""])
+def test_delivery_status_fields_in_a_part_that_is_called_plain_text(read_as):
+    """Only where the part begins with them: who quotes them in a letter reports nothing."""
+    before = "" if read_as else "Look at this:\n\n"
+    reading = read(
+        'From: gateway@example.net\nContent-Type: multipart/mixed; boundary="b"\n\n--b\n\nSee below.\n--b\n'
+        f'Content-Type: text/plain; name="details.txt"\n\n{before}{FIELDS}\n--b--\n'
+    )
+    assert reading.report.source == read_as
+    assert bool(reading.verdicts) == bool(read_as)

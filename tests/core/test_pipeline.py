@@ -33,7 +33,11 @@ def test_kind(name, kind):
         ("From: jane@example.org\nSubject: Hello\n\nA letter.\n", Kind.OTHER),
         ("", Kind.OTHER),
         ("From: a@isp.example\nX-ARF: YES\n\ncomplaint\n", Kind.FEEDBACK),
-        ("From: jane@example.org\nAuto-Submitted: auto-generated\n\nhello\n", Kind.AUTOREPLY),
+        ("From: jane@example.org\nAuto-Submitted: auto-generated\n\nhello\n", Kind.OTHER),
+        (
+            "From: jane@example.org\nAuto-Submitted: auto-generated\nIn-Reply-To: <1@news.example>\n\nhello\n",
+            Kind.AUTOREPLY,
+        ),
         ("From: jane@example.org\nPrecedence: auto_reply\n\nhello\n", Kind.AUTOREPLY),
         ("From: jane@example.org\nX-Autoreply: yes\n\nhello\n", Kind.AUTOREPLY),
         ("From: jane@example.org\nSubject: Out of office\n\nhello\n", Kind.AUTOREPLY),

@@ -90,8 +90,11 @@ def test_a_recipient_is_explained_by_the_notice(notice, explanation):
     assert entry.explanation == explanation
 
 
-def test_the_only_recipient_is_explained_by_the_whole_notice_where_no_words_are_diagnosed():
-    (entry,) = read(dsn(GROUP, notice="<jane@example.org>: failed\n\nThe disk is full.\n")).report.recipients
+@pytest.mark.parametrize("diagnostic", ["", "Diagnostic-Code: smtp; 554-mx1.example.org\n"])
+def test_the_only_recipient_is_explained_by_the_whole_notice_where_no_words_are_diagnosed(diagnostic):
+    """A first line that holds the server's name alone, as Cisco's does, says nothing."""
+    notice = "<jane@example.org>: failed\n\nThe disk is full.\n"
+    (entry,) = read(dsn(GROUP + diagnostic, notice=notice)).report.recipients
     assert entry.explanation == "<jane@example.org>: failed The disk is full."
 
 
