@@ -44,6 +44,7 @@ _TRACE = re.compile(
     r"(?m)^(?:Return-Path|Received|DKIM-Signature|X-Received|X-Google-Smtp-Source|Delivered-To|X-Envelope-From"
     r"|X-Originating-IP|ARC-Seal|Message-ID|X-Apparently-To): ?.*+\n(?:[ \t]++.*+\n|[A-Za-z][A-Za-z0-9-]*+:.*+\n)"
 )
+_FIELD = re.compile(r"\s*\S{1,40} ?:")
 # Where a sentence goes on in the next line.
 _WRAPPED = re.compile(r"(?<=[a-z\u0430-\u044f,])[ \t]*\n[ \t]*(?=[a-z\u0430-\u044f])")
 # A gateway that has looked for something and found it speaks of this message.
@@ -103,7 +104,11 @@ class Marks:
             at = 0
             for line in text.split("\n"):
                 after = at + len(line) + 1
-                if line and self._copies.found_in(fold(line[:MAX_LINE])):
+                if (
+                    line
+                    and self._copies.found_in(fold(line[:MAX_LINE]))
+                    and (text[:at].strip() or _FIELD.match(text, after))  # else it is a heading
+                ):
                     return text[:at], text[after:]
                 at = after
         trace = _TRACE.search(text)

@@ -21,7 +21,7 @@ MAX_ZONE_LINES = 40
 
 # Mailboxes that speak for a server or a list: never the recipient, when somebody else is named too.
 _SERVER_MAILBOX = re.compile(
-    r"(?:mailer-daemon|postmaster|abuse|support|help|no-?reply|\S{1,64}-(?:owner|request|admin|bounces?|confirm))@",
+    r"(?:mailer-daemon|postmaster|abuse|support|help|\S{0,64}no-?reply|\S{1,64}-(?:owner|request|admin|bounces?|confirm))@",
     re.IGNORECASE,
 )
 # What may stand before an address that a line is about: bullets, quotes, arrows, a count.
@@ -39,9 +39,12 @@ _ABOUT = re.compile(
     rf"|cannot|does|is|was|has)\b|(?:{'|'.join(_AND)}) <?[^\s<>@]{{1,64}}@)",
     re.IGNORECASE,
 )
-# As worms are named that mail themselves: "W32.Netsky.D@mm".
-_MASS_MAILERS = ("@mm", "@m")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
+# What an introduction speaks of below which recipients stand, in words that no mark knows.
+_TROUBLE = re.compile(
+    r"\b(?:errors?|fail|problems?|reasons?|recipients?|reports?|transcript|undeliver|fehler|empf|destinat|erreurs?|bounce)",
+    re.IGNORECASE,
+)
 _WHEN = re.compile(r"on (?:\w{3}, )?\d{1,4}\b")
 # Atomic and possessive: what could be cut in many ways would be, all of them.
 _ONLY_ADDRESSES = re.compile(r"(?><?[^\s<>,;@]{1,64}@[^\s<>,;@]{1,255}>?[,;\s]{0,5})++$")
@@ -237,8 +240,13 @@ class _Reader:
         self._opens_paragraph = not lines[-1].strip()
 
     def _pass(self, line: str, *, is_aside: bool) -> None:
-        """Take a line with addresses that it is not about."""
-        addresses = [] if is_aside else [a for a in mailbox.find_all(line)[:10] if not a.endswith(_MASS_MAILERS)]
+        """Take a line with addresses that it is not about.
+
+        Not "Jane Doe/Sales/ACME@ACME" of Domino, and not "W32.Netsky.D@mm", as worms are named that mail themselves.
+        """
+        addresses = (
+            [] if is_aside else [a for a in mailbox.find_all(line)[:10] if "." in a.rpartition("@")[2]]
+        )
         self._following = [Mention(address, self._before, [line]) for address in addresses]
         self.loose += self._following
         if SEPARATOR.match(line) or (is_aside and self._opens_paragraph):
@@ -263,7 +271,7 @@ class _Reader:
             introduced = self._marks.named(f"{introduction} {begins.address}")
             if introduced is not None:
                 return begins if introduced.address else introduced
-            if is_asked and not self._marks.says(introduction):
+            if is_asked and not (_TROUBLE.search(introduction) or self._marks.says(introduction)):
                 return None  # "Our new sales team:"
         return begins
 
@@ -317,11 +325,11 @@ def _begins_with_address(line: str) -> Named | None:
     body = line[start.end() if start else 0 :]
     if ":<" in body:
         body = _LABELLED.sub("", body, count=1)
-    body = body.lstrip("[<\"' ")
+    body = body.lstrip("([<\"' ")
     address = mailbox.find(body.split(None, 1)[0]) if body else None
     if address is None or not body.startswith(address):
         return None
-    rest = body[len(address) :].lstrip(">\"']")
+    rest = body[len(address) :].lstrip(">\"'])")
     if _ABOUT.match(rest) is None:
         return None
     if "@" in rest:

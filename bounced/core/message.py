@@ -35,7 +35,8 @@ _RECEIPT = frozenset(
     )
 )
 _FEEDBACK = frozenset(("message/feedback-report", "text/feedback-report"))
-# Delivery-status fields, RFC 3464 section 2, in a part of their own that is called plain text.
+# Delivery-status fields, RFC 3464 section 2, in a part of their own that is called something else.
+_UNTYPED = ("text/plain", "application/octet-stream")
 _STATUS_LINES = re.compile(r"\s*Reporting-MTA[ \t]*:", re.IGNORECASE)
 _HEADER_LINES = re.compile(r"\s*(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t]+\S[^\n]*\n)*){3}")
 
@@ -88,7 +89,7 @@ def _is_receipt(root: Part, leaves: Iterable[Part]) -> bool:
 
 
 def _is_status(part: Part) -> bool:
-    return part.content_type == "text/plain" and _STATUS_LINES.match(part.text) is not None
+    return part.content_type in _UNTYPED and _STATUS_LINES.match(part.text) is not None
 
 
 def _is_header(part: Part) -> bool:

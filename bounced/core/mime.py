@@ -35,6 +35,7 @@ _BARE_CR = re.compile(rb"\r(?!\n)")
 _BEFORE_MESSAGE = re.compile(rb"\s*+(?:>?From [^\n]*\n)?+")
 _FIELD_START = re.compile(rb"[!-9;-~]+[ \t]*:")
 _CONTENT_FIELDS = re.compile(rb"(?:content-[a-z-]++[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)++", re.IGNORECASE)
+_FIELDS = re.compile(rb"(?:[!-9;-~]++[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))++")
 _BLANK_BEFORE_COLON = re.compile(r":(?<=[ \t]:)")
 _BLANKS_BEFORE_COLON = re.compile(r"^([!-9;-~]+)[ \t]+:", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(.)")
@@ -43,6 +44,10 @@ _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(=\?)")
 # Possessive: without, a tag that never ends costs the square of its length.
 _TAG = re.compile(r"<(/?)(!|[A-Za-z][A-Za-z0-9]*+(?=[\s/>:]))[^<>]*+>")  # and no <jane@example.org>
+# Exchange shows a name and has the address behind it alone.
+_MAILTO = re.compile(
+    r"""<a\s[^<>]{0,200}?href\s?=\s?["']?mailto:([^"'<>?\s]{3,320})[^<>]*+>([^<@]{0,200}+)<""", re.IGNORECASE
+)
 _LONG_REFERENCE = re.compile(r"&#[0-9]{8,}+;?")  # html.unescape raises on more digits than int takes
 
 _NOT_BASE64 = bytes(set(range(256)) - {*(ascii_letters + digits + "+/").encode()})
@@ -173,7 +178,7 @@ class Part:
         data = self._data[self._start : min(self._end, self._start + limit)]
         encoding = self.headers.encoding
         if encoding == "base64":
-            return _base64(data)
+            return _base64(data).replace(b"\r\n", b"\n")
         return binascii.a2b_qp(data) if encoding == "quoted-printable" else data
 
     @once
@@ -243,8 +248,9 @@ def _split_header(data: bytes, start: int, end: int) -> tuple[int, Headers]:
     stop = data.find(b"\n\n", start, end)
     body = stop + 2
     if stop < 0:
-        # Lenient: where no blank line is, the header of a part is what is called Content-, RFC 2046 section 5.1.
-        own = _CONTENT_FIELDS.match(data, start, end)
+        # Lenient: where no blank line is, the header of a part is what is called Content-, RFC 2046 section 5.1; that
+        # of a message ends before the first line that is no field.
+        own = _CONTENT_FIELDS.match(data, start, end) or _FIELDS.match(data, start, end)
         stop = body = own.end() if own else end
     block = data[start : min(stop, start + MAX_HEADERS)]
     headers = _headers_of_part(block) if len(block) <= SMALL_HEADER else _headers(block)
@@ -332,7 +338,10 @@ def _word(match: re.Match[str]) -> str:
 
 def strip_markup(text: str) -> str:
     """What a person reads of an HTML text: tags gone, blocks on lines of their own, entities resolved."""
-    first, *pieces = _TAG.split(text.replace("\n", " "))
+    flat = text.replace("\n", " ")
+    if "mailto:" in flat:
+        flat = _MAILTO.sub(r"\2 &lt;\1&gt;<", flat)
+    first, *pieces = _TAG.split(flat)
     out = [first if pieces else text]  # without any tag: a text mislabelled
     hidden = ""
     for slash, tag, after in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True):

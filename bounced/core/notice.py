@@ -34,6 +34,16 @@ _CJK = "\u3001-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
 _HAS_CJK = re.compile(rf"[{_CJK}]")
 _SCRIPT_CHANGES = re.compile(rf"(?<=[{_CJK}])(?=[A-Za-z0-9<])|(?<=[A-Za-z0-9>])(?=[{_CJK}])")
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=\))\s+(?=[A-Z])|(?<=\u3002)")
+# How a notice tells who wrote and who was to get the mail that was stopped, in the languages of gateways.
+_TO_LINE = re.compile(
+    r"^[\s>*|-]{0,20}(?:To|An|Para|Aan|\u00c0|\u0410\u0434\u0440\u0435\u0441\u0430\u0442|\u5b9b\u5148)[ \t]*:(.*)",
+    re.MULTILINE,
+)
+_FROM_LINE = re.compile(
+    r"^[\s>*|-]{0,20}(?:(?:original |mail |envelope |source )?(?:from|sender|mailbox)|mailfrom|von|absender|de"
+    r"|remitente|expediteur|da|mittente|van|od)[ \t]*:(.*)",
+    re.MULTILINE | re.IGNORECASE,
+)
 _SPLIT = re.compile(r"(<[^<>\s]{1,320})\n[ \t]*([^<>\s]{1,255}>)")
 
 
@@ -52,9 +62,11 @@ def read(mail: ReturnedMail) -> Report | None:
     action = {Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}.get(kind, Action.FAILED)
     own = _own(mail)
     mentions = find(notice, marks, own, partial(_addressees, mail), guess=is_sure or is_foreign)
-    if not mentions and is_sure:  # some name the recipient in the subject alone
-        subject = find(mail.headers.get("subject"), marks, own, set, guess=False)
-        mentions = [Mention(m.address, [], []) for m in subject if m.address not in own]
+    if not mentions and is_sure:  # some name the recipient in the subject alone, or all that they have to say
+        subject = mail.headers.get("subject")
+        lines = [] if "reason" in marks.says(notice) else [subject]
+        named = find(subject, marks, own, set, guess=True)
+        mentions = [Mention(m.address, [], lines) for m in named if m.address not in own]
     if not is_sure and not (mentions and (is_foreign or quoted.has_reply(notice))):
         return None
     if all(m.address in own for m in mentions) and _is_about_addressee(mail, notice):
@@ -86,8 +98,8 @@ def _own(mail: ReturnedMail) -> Mailboxes:
 
 
 def _addressees(mail: ReturnedMail) -> set[str]:
-    """The addresses that the returned mail went to, and those that the report's header names as failed."""
-    fields = mail.headers.get("x-failed-recipients")
+    """The addresses that the returned mail went to, also by the notice, and those that the header names as failed."""
+    fields = " ".join([mail.headers.get("x-failed-recipients"), *_TO_LINE.findall(mail.notice)])
     if mail.returned:
         fields += f" {mail.returned.get('to')} {mail.returned.get('cc')}"
     return {address.lower() for address in mailbox.find_all(fields)}
@@ -96,12 +108,17 @@ def _addressees(mail: ReturnedMail) -> set[str]:
 def _is_foreign(mail: ReturnedMail, notice: str) -> bool:
     """Whether a mailer daemon wrote it in words that no mark speaks: it speaks of failures, when somebody is named.
 
-    By its mailbox, not by the name beside it, and by the null reverse-path.
+    By its mailbox, not by the name beside it, and by the null reverse-path; or by what it declares itself to be.
     """
-    daemon = _DAEMON.match(mailbox.find(mail.headers.get("from")) or "")
-    if daemon is None or not mail.has_null_path or mail.is_reply or mail.is_receipt or notice.isascii():
+    daemon = mail.has_null_path and _DAEMON.match(mailbox.find(mail.headers.get("from")) or "")
+    if not (daemon or _declares_report(mail)) or mail.is_reply or mail.is_receipt or notice.isascii():
         return False
     return not (mail.marks.says(mail.headers.get("subject")) | mail.marks.says(notice)) & _SPOKEN
+
+
+def _declares_report(mail: ReturnedMail) -> bool:
+    """Whether it calls itself a delivery report, RFC 6522, though no part has the fields of one."""
+    return mail.headers.parameters.get("report-type", "").lower() == "delivery-status"
 
 
 def _is_about_addressee(mail: ReturnedMail, notice: str) -> bool:
@@ -130,7 +147,7 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     heading = frozenset[str]() if mail.is_reply else marks.says(subject)
     said = marks.says(notice)
     about = (heading | said) & _ABOUT_DELIVERY
-    server = mail.is_from_server
+    server = mail.is_from_server or _declares_report(mail)
     if mail.is_receipt or "unrelated" in heading or (mail.is_reply and not server):
         return None, False
     named = "x-failed-recipients" in headers
@@ -152,8 +169,8 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
         + (submitted not in ("", "no"))
         + (mail.returned is not None)
     )
-    if weight == ENOUGH - 1:
-        weight += quoted.has_reply(notice)
+    if ENOUGH - 2 <= weight < ENOUGH:
+        weight += quoted.has_reply(notice) + 2 * (about != {"reason"} and _returns_own(mail))
     speaks = named or about or (server and null_path and quoted.has_reply(notice))
     if not speaks or by_person or weight < ENOUGH or not (server or named or null_path or _returns_own(mail)):
         return None, False
@@ -169,10 +186,11 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
 
 
 def _returns_own(mail: ReturnedMail) -> bool:
-    """Whether the message inside was written by whom the mail goes to, as that of a report is."""
-    if not mail.returned:
-        return False
-    authors = Mailboxes(mail.returned.get(name) for name in ("from", "sender", "return-path"))
+    """Whether the message that it is about was written by whom the mail goes to, as that of a report is."""
+    written_by = _FROM_LINE.findall(mail.notice)
+    if mail.returned:
+        written_by += map(mail.returned.get, ("from", "sender", "return-path"))
+    authors = Mailboxes(written_by)
     return any(address in authors for address in mailbox.find_all(mail.headers.get("to")))
 
 

@@ -15,6 +15,7 @@ Only this file knows the stages, and no stage knows another. Nothing here reads 
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -52,6 +53,8 @@ from bounced.core.ruleset import Ruleset
 
 _EXPLANATION = 2_000
 _WRONG_ADDRESS = (Category.INVALID_MAILBOX, Category.INVALID_DOMAIN)
+# The envelope recipient in a trace field, RFC 5321 section 4.4.
+_FOR = re.compile(r"\bfor <([^<>\s@]+@[^<>\s@]+)>")
 _LIST_FIELDS = ("list-id", "list-post", "mailing-list")
 
 
@@ -122,6 +125,8 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
     """The report with the identifiers that the mail around it carries."""
     returned = mail.returned
     addressees = tuple(mailbox.find_all(f"{returned.get('to')} {returned.get('cc')}")) if returned else ()
+    if returned and not addressees:
+        addressees = tuple(_FOR.findall(returned.get("received")))
     recipients = found.recipients
     if (
         found.kind is Kind.BOUNCE

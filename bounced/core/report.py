@@ -51,6 +51,7 @@ _ACTIONS = (
 _TYPED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9-]*)\s*;\s*(.*)", re.DOTALL)
 _WORD_BEFORE = re.compile(r"[^\s<>()\[\]:;,](?:\s+|[,\[])$")
 _RECIPIENT = re.compile(r"^Final-Recipient[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_FOLDED_AT = re.compile(r"@ +(?=\S+$)")
 _COMMENT = re.compile(r"\([^()]*\)")
 
 
@@ -183,7 +184,7 @@ def _address(group: Group, name: str, problems: list[str]) -> str | None:
     value = group.get(name)
     if value is None:
         return None
-    address_type, address = _typed(value)
+    address_type, address = _typed(_FOLDED_AT.sub("@", value) if "@ " in value else value)
     if address_type.lower() == "utf-8":
         address = mailbox.decode_utf8_address(address)
     found = _mailbox(address)

@@ -22,6 +22,18 @@ _REPLIED = re.compile(
     r"\s*(?:re|aw|sv|antw|vs|odp|rif|res|ynt|回复|答复|回覆)\s*(?:\[\d+\]\s*)?[:\uff1a]", re.IGNORECASE
 )
 _FORWARDED = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|doorst|转发|轉寄)\s*[:\uff1a]", re.IGNORECASE)
+# Header fields as mail readers of several languages write them above what they pass on.
+_FORWARDED_FIELDS = tuple(
+    (f"{name}:", re.compile(rf"^(?:{words})[ \t\u00a0]*[:\uff1a]", re.MULTILINE))
+    for name, words in (
+        ("From", "Von|De|Da|Van|Od|Fra|Från|От|差出人|送信者|发件人|寄件者|보낸 ?사람"),
+        (
+            "Subject",
+            "Betreff|Objet|Oggetto|Asunto|Assunto|Onderwerp|Temat|Emne|Ämne|Тема|件名|主题|主旨|제목",
+        ),
+        ("To", "An|À|A|Para|Aan|Do|Til|Till|Кому|宛先|收件人|收件者|받는 ?사람"),
+    )
+)
 # The null reverse-path of RFC 5321 section 4.5.5, as delivery agents write it down.
 _NULL_PATHS = ("", "<>", "<MAILER-DAEMON>", "MAILER-DAEMON")
 _LIST_FIELDS = ("list-id", "list-post", "list-unsubscribe", "mailing-list")
@@ -93,6 +105,10 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         if copy.startswith((" ", "\t")):
             copy = dedent(copy)
         copy = copy.lstrip("\n>")
+        header, blank, body = copy.partition("\n\n")
+        for name, written in _FORWARDED_FIELDS:
+            header = written.sub(name, header, count=1)
+        copy = header + blank + body
         return parse(copy.encode("utf-8", "replace")) if copy else None
 
     @once
@@ -116,6 +132,8 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         list, or from somebody's reverse-path.
         """
         sender = self.headers.get("from")
+        if sender == "<>":  # the null reverse-path, where the author should be
+            return True
         if "server" not in self.marks.says(sender):
             return False
         if "server" in self.marks.says(mailbox.find(sender) or sender):

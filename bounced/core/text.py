@@ -63,8 +63,12 @@ _QUOTES = re.compile(
 )
 _BEFORE_QUOTE = ("said: ", "reason: ", " with: ", " was: ", "<ip>: ", "<ip> : ")
 
-# What the reporting server guesses is no evidence: "possible causes are a full mailbox, a misspelled address ...".
-_GUESSES = re.compile(r"\b(?:possible|common|likely|usual|typical) (?:reasons|causes)\b.*")
+# What the reporting server guesses is no evidence: "possible causes are a full mailbox, a misspelled address ...", "if
+# the user does not exist ...".
+_GUESSES = re.compile(
+    r"\b(?:possible|common|likely|usual|typical) (?:reasons|causes)\b.*"
+    r"|\bif (?:the|this|that|your) (?:user|recipient|address|mailbox|account|domain|sender)\b.*"
+)
 
 # Letters that no decomposition turns into plain ones.
 _PLAIN = str.maketrans(
@@ -109,7 +113,7 @@ def mask(text: str) -> str:
     if "<fqdn>" in text:
         text = _LOCAL_PART.sub(lambda match: f"{match[1]} <addr>", text)
     text = _quoted(text)
-    if " causes" in text or " reasons" in text:
+    if " causes" in text or " reasons" in text or "if th" in text or "if your" in text:
         text = _GUESSES.sub("", text)
     for wrapper in _WRAPPERS:
         text = text.replace(wrapper, " ")
