@@ -67,7 +67,8 @@ def read(mail: ReturnedMail) -> Report | None:
         lines = [] if "reason" in marks.says(notice) else [subject]
         named = find(subject, marks, own, set, guess=True)
         mentions = [Mention(m.address, [], lines) for m in named if m.address not in own]
-    if not is_sure and not (mentions and (is_foreign or quoted.has_reply(notice))):
+    is_declared = is_foreign and _declares_report(mail)  # the returned header may tell whom it is about
+    if not is_sure and not is_declared and not (mentions and (is_foreign or quoted.has_reply(notice))):
         return None
     if all(m.address in own for m in mentions) and _is_about_addressee(mail, notice):
         return None
@@ -209,6 +210,8 @@ def _recipient(mentions: list[Mention], notice: str, action: Action, marks: Mark
     reply = next((found for zone in zones if zone and (found := quoted.reply(zone))), None)
     diagnostic = reply.text if reply else _reason(mentions, notice, marks)
     whole = notice or "\n".join(zones)[:MAX_ZONE]
+    if reply and not notice and len(quoted.codes(whole)) > 1:
+        whole = reply.text  # the others may be about the other recipients
     return RecipientReport(
         original_recipient=next((m.original for m in mentions if m.original), None),
         final_recipient=mentions[0].address,

@@ -182,7 +182,7 @@ def _judged(
     if entry.action not in (Action.FAILED, Action.DELAYED):
         return entry, Classification(Category.OTHER, "")
     judged = classify(recipients.evidence(entry, found), rules)
-    if found.source == report.SOURCE and not judged.settled:
+    if found.source == report.SOURCE and not (judged.settled and recipients.says_all(entry.diagnostic or "")):
         entry = recipients.explained(entry, mail.notice, alone=len(found.recipients) == 1)
         if entry.explanation:
             judged = classify(recipients.evidence(entry, found), rules)

@@ -58,6 +58,11 @@ def has_reply(text: str) -> bool:
     return _REPLY.search(text) is not None
 
 
+def codes(text: str) -> set[str]:
+    """The codes of the SMTP replies that are quoted in `text`."""
+    return {match[0][:3] for match in islice(_REPLY.finditer(text), MAX_CANDIDATES)}
+
+
 def reply(text: str) -> Reply | None:
     """The first reply in `text` that says something in words; None when there is none."""
     for start in _starts(text):

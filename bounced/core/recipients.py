@@ -18,7 +18,7 @@ from bounced.core.model import Action, Evidence, RecipientReport, Report
 from bounced.core.quoted import MAX_TEXT, explanation_of
 from bounced.core.returnpath import Proof
 
-_NAME_ALONE = re.compile(r"[\s-]*(?:[\w-]{1,63}\.)+[\w-]{2,63}\W*")
+_FIRST_LINE = re.compile(r"([245]\d\d)-(?!.*\b\1 )", re.DOTALL)
 
 # Of several fates of one address the one to believe: it got through to somebody behind it, or it failed.
 _PRECEDENCE = (Action.DELIVERED, Action.RELAYED, Action.FAILED, Action.DELAYED, Action.EXPANDED, None)
@@ -78,14 +78,17 @@ def explained(entry: RecipientReport, notice: str, *, alone: bool) -> RecipientR
     """The entry with what the notice says of it; all of it, where it is alone and neither named nor diagnosed."""
     named = filter(None, (entry.final_recipient, entry.original_recipient))
     said = next(filter(None, (explanation_of(address, notice) for address in named)), "")
-    if alone and not (said and _has_words(entry.diagnostic or "")):
+    if alone and not (said and says_all(entry.diagnostic or "")):
         said = " ".join(notice[: 2 * MAX_TEXT].split())[:MAX_TEXT]
     return replace(entry, explanation=said)
 
 
-def _has_words(diagnostic: str) -> bool:
-    """Whether a diagnostic says anything: Cisco's first line holds its own name alone, "554-mx.example.org"."""
-    return any(map(str.isalpha, diagnostic)) and _NAME_ALONE.fullmatch(status.words(diagnostic)) is None
+def says_all(diagnostic: str) -> bool:
+    """Whether a diagnostic has words, and is not the first of several lines (RFC 5321 section 4.2.1) alone.
+
+    That is all that sendmail hands on; Cisco's holds the name of the server, "554-mx.example.org".
+    """
+    return any(map(str.isalpha, diagnostic)) and _FIRST_LINE.match(diagnostic) is None
 
 
 def evidence(recipient: RecipientReport, report: Report) -> Evidence:

@@ -1,5 +1,7 @@
 """What a returned mail has in it, and which message came back."""
 
+import base64
+
 import pytest
 
 from bounced.core import message
@@ -160,3 +162,21 @@ def test_delivery_status_fields_in_a_part_that_is_called_plain_text(read_as):
     )
     assert reading.report.source == read_as
     assert bool(reading.verdicts) == bool(read_as)
+
+
+def test_fields_in_an_attachment_without_a_type():
+    encoded = base64.b64encode(FIELDS.replace("\n", "\r\n").encode()).decode()
+    reading = read(
+        'From: postmaster@example.net\nContent-Type: multipart/mixed; boundary="b"\n\n--b\n\nSee below.\n--b\n'
+        f"Content-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n\n{encoded}\n--b--\n"
+    )
+    assert reading.report.source == "delivery-status"
+    assert [verdict.recipient for verdict in reading.verdicts] == ["jane@example.org"]
+
+
+def test_a_header_without_a_blank_line_after_it():
+    reading = read(
+        'From: postmaster@example.net\nContent-Type: multipart/report; boundary="b"\n--b\n'
+        "Content-Type: message/delivery-status\nFinal-Recipient: rfc822; jane@example.org\nAction: failed\n--b--\n"
+    )
+    assert [verdict.recipient for verdict in reading.verdicts] == ["jane@example.org"]

@@ -98,6 +98,20 @@ def test_the_only_recipient_is_explained_by_the_whole_notice_where_no_words_are_
     assert entry.explanation == "<jane@example.org>: failed The disk is full."
 
 
+def test_the_notice_is_asked_for_what_follows_the_first_line_of_a_reply():
+    """sendmail hands on that line alone, RFC 5321 section 4.2.1."""
+    fields = (
+        GROUP.replace("5.1.1", "5.0.0")
+        + "Diagnostic-Code: smtp; 550-Requested action not taken: mailbox unavailable\n"
+    )
+    notice = (
+        "<jane@example.org>\n\n<<< 550-Requested action not taken: mailbox unavailable\n"
+        "<<< 550 sender domain not found\n"
+    )
+    (verdict,) = read(dsn(fields, notice=notice)).verdicts
+    assert verdict.category == "policy-related"
+
+
 def test_the_notice_is_not_asked_when_the_diagnostic_settles_it():
     fields = GROUP + "Diagnostic-Code: smtp; 550 5.1.1 User unknown\n"
     (entry,) = read(dsn(fields, notice="<jane@example.org>: mailbox full\n")).report.recipients

@@ -327,3 +327,11 @@ def test_what_lies_beyond_a_very_long_report_is_counted():
     status = report_of(text)
     assert len(text) > fields.MAX_TEXT
     assert len(status.recipients) + status.unread == 20_000
+
+
+def test_an_address_folded_behind_its_at():
+    fields = GROUP.replace("jane@example.org", "jane@\n\texample.org")
+    assert (
+        read(dsn(f"Reporting-MTA: dns; relay.example.net\n\n{fields}")).verdicts[0].recipient
+        == "jane@example.org"
+    )
