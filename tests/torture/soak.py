@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -132,7 +132,7 @@ def send(soak: Soak, pool: ThreadPoolExecutor, minutes: float, rate: float) -> l
     """Send at the rate; return the daemon's memory at the start of each minute."""
     began, number = time.monotonic(), 0
     memory: list[int] = []
-    sent: list[Future[None]] = []
+    sent: deque[Future[None]] = deque()
     number_of_process = soak.daemon.process.pid
     told_of = 0
     while (now := time.monotonic() - began) < 60 * minutes:
@@ -149,6 +149,10 @@ def send(soak: Soak, pool: ThreadPoolExecutor, minutes: float, rate: float) -> l
         if number < now * rate:
             sent.append(pool.submit(soak.good, number, began + number / rate))
             number += 1
+            while (
+                sent and sent[0].done()
+            ):  # kept, they make each collection of garbage longer, and what waits for it late
+                sent.popleft().result()
         else:
             time.sleep(0.002)
     for future in sent:
