@@ -38,6 +38,11 @@ _DOTTED_WORDS = re.compile(
     r"(?:resolver|storedrv|smtpsend|smtp|routing|queue|agent|transport|approval|deliver)\.|[\w.]+exception$",
     re.IGNORECASE,
 )
+# Scripts without blanks run into the address.
+_AMONG_WIDE = re.compile(
+    r"(?<=[\u3001-\u9fff\uac00-\ud7af])([\w.+=-]{1,64}@[\w.-]{1,255})|([\w.+=-]{1,64}@[\w.-]{1,255})(?=[\u3001-\u9fff\uac00-\ud7af])",
+    re.ASCII,
+)
 # Three digits and more among nine characters and more, or a long number; Sophos has codes of that form.
 _ID = re.compile(r"(?!xgemail)(?=(?:[a-z_.-]*\d){3})[\w.-]{9,}|\d{5,}", re.IGNORECASE)
 # "User jane.doe unknown": what has the form of a host is the local part of an address there.
@@ -106,7 +111,9 @@ def mask(text: str) -> str:
     text = text[:LIMIT]
     if "(" in text:
         text = _ASIDE.sub(" ", text)
-    text = fold(status.words(text).translate(_BRACKETS))
+    text = fold(status.words(text)).translate(_BRACKETS)
+    if "@" in text and not text.isascii():
+        text = _AMONG_WIDE.sub(r" \1\2 ", text)
     text = text.replace(",", ", ").replace(";", "; ").replace("...", "... ")
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
     text = _CAMEL.sub(lambda capital: f" {capital[0]}", text).translate(_HYPHENS).lower()
