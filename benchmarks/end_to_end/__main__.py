@@ -78,9 +78,12 @@ def median(rounds: list[dict[str, float]], key: str) -> float:
 
 
 def workers(*, quick: bool) -> None:
-    """What a second worker on a second core adds, although whoever sends, and Redis, have no core left then."""
-    rounds, messages = (3, 1000) if quick else (5, 8000)
-    say(f"\nWorkers: median of {rounds} rounds of {messages} messages")
+    """What a second worker on a second core adds, although whoever sends, and Redis, have no core left then.
+
+    With so many connections at a time that neither worker has to wait for the other's turn.
+    """
+    rounds, messages, connections = (3, 1000, 100) if quick else (5, 8000, 300)
+    say(f"\nWorkers: median of {rounds} rounds of {messages} messages, {connections} connections at a time")
     with ExitStack() as stack:
         one = stack.enter_context(running("bounced", "workers=1"))
         two = stack.enter_context(running("bounced", "workers=2", core=f"{SERVER_CORE},{OTHER_CORE}"))
@@ -90,7 +93,9 @@ def workers(*, quick: bool) -> None:
             told: dict[int, list[dict[str, float]]] = {1: [], 2: []}
             for _ in range(rounds):
                 for number, server in ((1, one), (2, two)):
-                    told[number].append(load(server, messages=messages, per_connection=mode))
+                    told[number].append(
+                        load(server, messages=messages, per_connection=mode, connections=connections)
+                    )
             say(
                 f"\n{mode} a connection   messages/s       us   Redis us   load us   had both cores   so many times"
             )

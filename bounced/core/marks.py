@@ -5,6 +5,7 @@ A mark has a role, which is one of
 - `failed`, `delayed`, `delivered`, `autoreply`, `feedback`: a sentence that says what a mail is about; `reason`
   says why delivery failed, `final` that nobody tries any longer, `warning` that nothing is final;
 - `server`: the From field of a server; `unrelated`: a subject of mail that reports on none of ours;
+- `incoming`: a sentence about mail that the addressee should have got, as quarantines and phishers write;
 - `copy`: the line after which the returned message is copied;
 - `footer`: a sentence of a paragraph in which a gateway advertises itself, and which is about no message;
 - `recipient`: a sentence that names a recipient that the report is about, with the address as its group;
@@ -30,7 +31,7 @@ from bounced.core.text import fold
 
 SENTENCES = (
     "failed", "reason", "final", "delayed", "warning", "delivered", "autoreply", "feedback", "server",
-    "unrelated",
+    "unrelated", "incoming",
 )  # fmt: skip
 # In the order in which they are asked: a bystander is nobody's recipient, a sentence says more than a mere label.
 NAMES = ("bystander", "recipient", "label")
