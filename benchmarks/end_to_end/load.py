@@ -34,11 +34,11 @@ def report(number: int, run: str, *, size: int = 3_700, recipients: int = 1) -> 
     status, text = CAUSES[number % len(CAUSES)]
     addresses = [f"user{number:07}.{i}.{run}@d{number % 997:03}.example.org" for i in range(recipients)]
     fates = [Fate(address, status, text.format(address)) for address in addresses]
-    bare = postfix_style(fates, f"{run}.{number}")
-    filler = b"X-Filler: " + b"abcdefghij" * 6 + b"\r\n"
-    # Behind the message id, in the returned header.
+    bare = postfix_style(fates, f"{run}.{number}").replace(b"text/rfc822-headers", b"message/rfc822")
+    # Before the message id, in the returned header: fields of different names, as any header has.
+    fields = (b"X-Filler-%d: %b\r\n" % (i, b"abcdefghij" * 6) for i in range(max(0, size - len(bare)) // 75))
     at = bare.rindex(b"Message-ID: ")
-    return bare[:at] + filler * max(0, (size - len(bare)) // len(filler)) + bare[at:]
+    return bare[:at] + b"".join(fields) + bare[at:]
 
 
 @dataclass
