@@ -46,8 +46,8 @@ _TRACE = re.compile(
     r"|X-Originating-IP|ARC-Seal|Message-ID|X-Apparently-To): ?.*+\n(?:[ \t]++.*+\n|[A-Za-z][A-Za-z0-9-]*+:.*+\n)"
 )
 _FIELD = re.compile(r"\s*\S{1,40} ?:")
-# Where a sentence goes on in the next line.
-_WRAPPED = re.compile(r"(?<=[a-z\u0430-\u044f,])[ \t]*\n[ \t]*(?=[a-z\u0430-\u044f])")
+# Where a sentence goes on in the next line. The lookbehind stands behind what the engine can skip to.
+_WRAPPED = re.compile(r"\n(?<=[a-z\u0430-\u044f,]\n)[ \t]*+(?=[a-z\u0430-\u044f])")
 # A gateway that has looked for something and found it speaks of this message.
 _FOUND = compiled(
     r"infected|(?:was|were|been) (?:found|detected|rejected|refused|blocked|quarantined)|contain(?:s|ed) "
@@ -95,7 +95,7 @@ class Marks:
         """The roles of the sentences in `text`."""
         text = fold(text[:MAX_NOTICE])
         if "\n" in text:
-            text = _WRAPPED.sub(" ", text)
+            text = _WRAPPED.sub(" ", text.replace(" \n", "\n"))
         return frozenset([self._roles[n] for n in self._sentences.found_in(text)])
 
     def cut(self, text: str) -> tuple[str, str]:

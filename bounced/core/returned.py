@@ -107,7 +107,8 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         copy = copy.lstrip("\n>")
         header, blank, body = copy.partition("\n\n")
         for name, written in _FORWARDED_FIELDS:
-            header = written.sub(name, header, count=1)
+            if name not in header:
+                header = written.sub(name, header, count=1)
         copy = header + blank + body
         return parse(copy.encode("utf-8", "replace")) if copy else None
 
