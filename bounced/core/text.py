@@ -35,7 +35,7 @@ _SENTENCES = re.compile(r"([A-Za-z]*[a-z])\.([A-Z][a-z]+)")
 # Exchange names its parts with dots: RESOLVER.ADR.RecipNotFound, STOREDRV.Deliver, SMTPSEND.DNS.NonExistentDomain;
 # Java and .NET their exceptions: java.net.UnknownHostException.
 _DOTTED_WORDS = re.compile(
-    r"(?:resolver|storedrv|smtpsend|smtp|routing|queue|agent|transport|approval|deliver)\.|[\w.]+exception$",
+    r"(?:resolver|storedrv|heuristics|smtpsend|smtp|routing|queue|agent|transport|approval|deliver)\.|[\w.]+exception$",
     re.IGNORECASE,
 )
 # Scripts without blanks run into the address.
