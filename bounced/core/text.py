@@ -156,7 +156,8 @@ def _mask_name(name: str) -> str:
         return f"<addr>: {reply}" if reply else "<addr>"
     if "://" in name or name[:4].lower() == "www." or name.count("/") > 1:
         reason = _GOOGLE_REASON.search(name)
-        return "<url>" + _list_in(name) + (f" {reason[1]}" if reason else "")
+        said = " forward" if name.endswith(".forward") else _list_in(name)
+        return "<url>" + said + (f" {reason[1]}" if reason else "")
     if "." in name or ":" in name:
         return _mask_dotted(name)
     return "<id>" if _ID.fullmatch(name) else name
