@@ -5,30 +5,28 @@ that lost their indentation go on with the field before them.
 """
 
 import re
-from collections.abc import Iterator
-
 MAX_TEXT = 524_288  # characters that are read: some 2,000 recipients; those beyond are counted
 
-# field-name ":" field-body. Lenient: blanks before the colon.
-_FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*:[ \t]*(.*)")
+# field-name ":" field-body, or a line that is no field. Lenient: blanks before the colon.
+_LINE = re.compile(r"^(?:([A-Za-z][A-Za-z0-9-]*+)[ \t]*+:[ \t]*+)?+(.*)$", re.MULTILINE)
 
 
-def each(text: str) -> Iterator[tuple[str, str, bool]]:
+def each(text: str) -> list[tuple[str, str, bool]]:
     """Every field: its name in lower case, its value unfolded, whether a blank line stands before it."""
-    name, lines, after_blank, blank = "", [""], False, False
-    for line in text.split("\n"):
-        match = _FIELD.match(line)
-        if match:
+    found: list[tuple[str, str, bool]] = []
+    name, value, after_blank, blank = "", "", False, False
+    for named, rest in _LINE.findall(text):
+        if named:
             if name:
-                yield name, " ".join(lines), after_blank
-            name, value = match.groups()
-            name, lines, after_blank = name.lower(), [value.strip()], blank
-        elif not line or line.isspace():
+                found.append((name, value, after_blank))
+            name, value, after_blank, blank = named.lower(), rest.strip(), blank, False
+        elif not rest or rest.isspace():
             blank = True
-            continue
         elif name and not blank:
             # Folded, or a line of the diagnostic that lost its indentation.
-            lines.append(line.strip())
-        blank = False
+            value += " " + rest.strip()
+        else:
+            blank = False
     if name:
-        yield name, " ".join(lines), after_blank
+        found.append((name, value, after_blank))
+    return found

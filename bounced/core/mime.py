@@ -252,11 +252,11 @@ def _split_header(data: bytes, start: int, end: int) -> tuple[int, Headers]:
         # of a message ends before the first line that is no field.
         own = _CONTENT_FIELDS.match(data, start, end) or _FIELDS.match(data, start, end)
         stop = body = own.end() if own else end
-    block = data[start : min(stop, start + MAX_HEADERS)]
+    block = data[start:stop] if stop - start <= MAX_HEADERS else data[start : start + MAX_HEADERS]
     headers = _headers_of_part(block) if len(block) <= SMALL_HEADER else _headers(block)
     if headers is None:
         return start, _NO_HEADERS
-    return min(body, end), headers
+    return body, headers
 
 
 def _headers(block: bytes) -> Headers | None:

@@ -87,6 +87,7 @@ class Ruleset:
         for number, rule in enumerate(self.rules):
             self._add(number, rule)
         self._remembered = functools.lru_cache(REMEMBERED)(self._judged)
+        self._listed = functools.lru_cache(REMEMBERED)(self._listed_domain)
         self._patterns = Patterns(comparable(pattern) for rule in self.rules for pattern in rule.text)
 
     def _add(self, number: int, rule: Rule) -> None:
@@ -146,7 +147,7 @@ class Ruleset:
             tuple([each for each in named.items() if self._is_wanted(*each)]) if named else (),
         )
 
-    def _listed(self, host: str | None) -> str | None:
+    def _listed_domain(self, host: str | None) -> str | None:
         """Return the innermost domain of this host that a rule names: it is in all others that do."""
         domain = (host or "").lower().rstrip(".")
         while domain and domain not in self._domains:

@@ -44,12 +44,8 @@ def as_json(_logger: object, level: str, event: EventDict) -> bytes:
 
 
 def _line(fields: dict[str, Any]) -> bytes:
-    for value in fields.values():
-        if (value.__class__ is str and len(value) > LENGTH) or value.__class__ is list:
-            encoded = _shortened(fields, LENGTH)
-            break
-    else:
-        encoded = _encoded(fields)
+    is_long = max(map(len, map(str, fields.values()))) > LENGTH
+    encoded = _shortened(fields, LENGTH) if is_long else _encoded(fields)
     length = LENGTH
     while len(encoded) >= LINE:
         length //= 2

@@ -15,8 +15,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from bounced import events
 from bounced.core.policy import Change, Decision, Outcome, Policy, Result, State, What, decide
@@ -35,8 +36,7 @@ _RESULTS = {result.value.encode(): result for result in Result}
 _STATES = {state.value.encode(): state for state in State}
 
 
-@dataclass(slots=True, eq=False)
-class _Item:
+class _Item(Struct, eq=False):
     """One change on its way."""
 
     change: Change
@@ -50,8 +50,7 @@ class _Item:
             self.done.set_exception(StoreUnavailable(cause))
 
 
-@dataclass(slots=True, eq=False)
-class _Decided:
+class _Decided(Struct, eq=False):
     """A change that the hash has taken, now or before."""
 
     item: _Item
@@ -92,6 +91,8 @@ class Committer:
         self._policy = policy
         self._queue: deque[_Item] = deque()
         self._workers: set[asyncio.Task[None]] = set()
+        self._unanswered: deque[_Item] = deque()  # by deadline; those at its head may have been answered since
+        self._deadline: asyncio.TimerHandle | None = None  # of the first that waits
         self._busy: set[str] = set()  # addresses in batches on their way: the changes of one come one by one
 
     async def commit(self, changes: Sequence[Change]) -> list[Outcome]:
@@ -107,11 +108,11 @@ class Committer:
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
-        late = loop.call_at(deadline, _fail, items)
+        self._unanswered.extend(items)
+        self._watch()
         try:
             return [await item.done for item in items]
         finally:
-            late.cancel()
             for item in items:
                 if not item.done.cancel() and not item.done.cancelled():
                     item.done.exception()  # one of them says enough
@@ -119,6 +120,22 @@ class Committer:
     def _item(self, change: Change, deadline: float, done: "asyncio.Future[Outcome]") -> _Item:
         name = self._keys.name(change.address)
         return _Item(change, name, self._keys.record_named(name), deadline, done)
+
+    def _watch(self) -> None:
+        """Have the first that waits told at its deadline that it waits in vain: one timer for all, as most never do."""
+        waiting = self._unanswered
+        while waiting and waiting[0].done.done():
+            waiting.popleft()
+        if waiting and self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_at(waiting[0].deadline, self._give_up)
+
+    def _give_up(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._unanswered and self._unanswered[0].deadline <= now:
+            self._unanswered.popleft().fail("no answer in time")
+        self._deadline = None
+        self._watch()
 
     async def finish(self) -> None:
         """Return when nothing is queued any more."""
@@ -264,11 +281,6 @@ class Committer:
         item, identity = each.item, self._keys.tellable(each.decision.identity)
         event = event_of(item.name, item.change, each.decision, each.outcome, each.stood, identity=identity)
         return ("XADD", self._keys.events, "MAXLEN", "~", self._keys.events_kept, "*", *entry(event))
-
-
-def _fail(items: Sequence[_Item]) -> None:
-    for item in items:
-        item.fail("no answer in time")
 
 
 def _decided(item: _Item, decision: Decision, reply: Sequence[Any]) -> _Decided:

@@ -98,7 +98,12 @@ class Node:
             async with asyncio.timeout_at(deadline):
                 await self._known()
                 replies = await self._send(commands, deadline, durable=durable, asking=asking)
-                again = [i for i, reply in enumerate(replies) if _is_to_repeat(reply)]
+                # Nothing was done for want of the script, or by a clock that was set and is known again.
+                again = [
+                    i
+                    for i, reply in enumerate(replies)
+                    if (reply.__class__ is list and _is_late(reply)) or isinstance(reply, NoScriptError)
+                ]
                 if again:
                     if any(isinstance(replies[i], NoScriptError) for i in again):
                         await self._pipeline(LOAD)
@@ -244,7 +249,8 @@ async def _replies(connection: AbstractConnection, number: int) -> list[Any]:
         except ResponseError as error:
             replies.append(error)
         parser: Any = connection._parser  # noqa: SLF001 - as above
-        while len(replies) < number and (reply := parser._reader.gets()) is not NOT_ENOUGH_DATA:  # noqa: SLF001
+        gets = parser._reader.gets  # noqa: SLF001
+        while len(replies) < number and (reply := gets()) is not NOT_ENOUGH_DATA:
             if isinstance(reply, ConnectionLost):  # redis-py raises the same
                 raise reply
             replies.append(reply)
@@ -253,11 +259,6 @@ async def _replies(connection: AbstractConnection, number: int) -> list[Any]:
 
 def _is_late(reply: Any) -> bool:  # noqa: ANN401 - any reply
     return isinstance(reply, list) and bool(reply) and reply[0] == b"late"
-
-
-def _is_to_repeat(reply: Any) -> bool:  # noqa: ANN401 - any reply
-    """Whether nothing was done for want of the script, or by a clock that was set and is known again."""
-    return isinstance(reply, NoScriptError) or _is_late(reply)
 
 
 def _now() -> float:
