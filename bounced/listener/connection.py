@@ -35,6 +35,11 @@ LINGER = 5.0
 RATE_WINDOW = 30.0
 # Seconds for a TLS handshake.
 HANDSHAKE = 20.0
+# Why nothing that has come is obeyed, as one number: it is asked at each command.
+WAITS = 1  # it is we who are at work, and the peer cannot be late
+YIELDS = 2  # others have their turn
+FULL = 4  # the peer does not read what we answer
+ENDED = 8
 # What TLS reads at a time, a record: asyncio has a buffer of that size for each connection, else 256 KiB.
 sslproto.SSLProtocol.max_size = 16 * 1024
 
@@ -48,9 +53,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
     _timeout_handle: asyncio.TimerHandle | None = None
     _is_open = False
     _is_tls = False
-    _waits = False  # it is we who are at work: nothing is obeyed before, and the peer cannot be late
-    _yields = False  # others have their turn
-    _is_full = False  # the peer does not read what we answer
+    _blocked = 0  # by WAITS, YIELDS, FULL, ENDED
     _holds_back = False  # what the peer sends stays in the kernel
     _is_over = False  # the peer sends no more
     _leaving = False  # it ends after the reply that is being made
@@ -93,6 +96,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         """End, from whichever side."""
         if self._is_open:
             self._is_open = False
+            self._blocked |= ENDED
             cast("asyncio.TimerHandle", self._timeout_handle).cancel()
             self._listener.left(self)
             if self._is_tls:
@@ -122,11 +126,11 @@ class Connection(SMTP, asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Obey no more until the peer has read what was answered."""
-        self._is_full = True
+        self._blocked |= FULL
 
     def resume_writing(self) -> None:
         """Go on, as soon as the transport is done: it must not be closed by whom it calls in the middle of a write."""
-        self._is_full = False
+        self._blocked &= ~FULL
         self.loop.call_soon(self._advance)
 
     # What has come
@@ -134,23 +138,23 @@ class Connection(SMTP, asyncio.BufferedProtocol):
     def _advance(self) -> None:
         """Obey what has come whole, up to what must be waited for."""
         turns = TURN
-        while self._is_open and not (self._waits or self._yields or self._is_full or self._cut_at):
+        while not self._blocked:
             if self._leaving and not self._receiving:
                 self.close()
             elif self._obeyed == len(self._came) or not self._take():
                 break
             elif not (turns := turns - 1):
-                self._yields = True
+                self._blocked |= YIELDS
                 self.loop.call_soon(self._take_turn)
         if turns < TURN:
             self._command_at = monotonic()
         self._flush()
-        if self._cut_at or not self._is_open:
+        blocked = self._blocked
+        if blocked & ENDED:
             return
-        is_stuck = self._waits or self._yields or self._is_full
-        if self._is_over and not is_stuck:
+        if self._is_over and not blocked:
             self.close()  # what it had not finished it will send again
-        elif self._holds_back is not (is_stuck and len(self._came) - self._obeyed > AHEAD):
+        elif self._holds_back is not (blocked > 0 and len(self._came) - self._obeyed > AHEAD):
             self._holds_back = not self._holds_back
             if self._holds_back:
                 self.transport.pause_reading()
@@ -158,12 +162,12 @@ class Connection(SMTP, asyncio.BufferedProtocol):
                 self.transport.resume_reading()
 
     def _take_turn(self) -> None:
-        self._yields = False
+        self._blocked &= ~YIELDS
         self._advance()
 
     def resume(self) -> None:
         """Go on with what has come: what was waited for is done."""
-        self._waits = False
+        self._blocked &= ~WAITS
         self._command_at = monotonic()
         self._advance()
 
@@ -175,8 +179,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         if self._replies:
-            self._replies.append("")
-            self.transport.write("\r\n".join(self._replies).encode("ascii"))
+            self.transport.write(("\r\n".join(self._replies) + "\r\n").encode("ascii"))
             self._replies.clear()
 
     def leave(self) -> None:
@@ -193,6 +196,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
                 self._send(self._farewell)
             self._flush()
             self._cut_at = monotonic() + LINGER
+            self._blocked |= ENDED
             self.transport.close()
 
     def abort(self) -> None:
@@ -211,9 +215,9 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         self._came, self._obeyed = b"", 0
         self._send(go_ahead)
         self._flush()
-        if self._is_full:
+        if self._blocked & FULL:
             self.abort()  # who has not read so much does not wait for TLS, which knows of no pause before it
-        self._waits = True  # the handshake has a time limit of its own
+        self._blocked |= WAITS  # the handshake has a time limit of its own
         self._handshake = self.loop.create_task(self._shake_hands(context))
 
     async def _shake_hands(self, context: ssl.SSLContext) -> None:
@@ -247,7 +251,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         if self._cut_at:
             if now >= self._cut_at:
                 self.abort()
-        elif not self._waits and (reason := self._overdue(now)):
+        elif not self._blocked & WAITS and (reason := self._overdue(now)):
             self._listener.refused(self.peer, reason)
             if self.transport.get_write_buffer_size():
                 self.abort()  # it does not read what we answer

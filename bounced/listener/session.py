@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bounced import events
 from bounced.intake import TRY_AGAIN, Arrival
 from bounced.listener import grammar, proxy
-from bounced.listener.connection import AHEAD, Connection
+from bounced.listener.connection import AHEAD, WAITS, Connection
 from bounced.listener.data import NO_ROOM, Data, DataError
 from bounced.listener.returnpath import Judgement
 
@@ -268,7 +268,7 @@ class Session(Connection):
         # The commit gives back what is held: it may outlive this session.
         held, self._held = self._held, 0
         self._forget_message()
-        self._waits = True
+        self._blocked |= WAITS
         self._listener.commit(self, arrival, held)
         return True
 

@@ -232,12 +232,10 @@ class Node:
         finally:
             self._idle.append(connection)
         readers = self._readers
-        return [
-            reply
-            if (read := readers.get(command[0])) is None or isinstance(reply, Exception)
-            else read(reply)
-            for command, reply in zip(commands, replies, strict=True)
-        ]
+        for i, command in enumerate(commands):
+            if (read := readers.get(command[0])) is not None and not isinstance(replies[i], Exception):
+                replies[i] = read(replies[i])
+        return replies
 
 
 async def _replies(connection: AbstractConnection, number: int) -> list[Any]:
