@@ -157,7 +157,7 @@ def _keep_heap_whole() -> None:
 
 
 def _spare_what_stays() -> None:
-    """Have the search for cyclic garbage leave out what there is by now: 30 ms each time, in which nobody is answered."""
+    """Have the search for cyclic garbage leave out what there is by now: 30 ms each time, and nobody is answered."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -63,7 +63,7 @@ class Reader:
                 self._policy,
                 max_recipients=self.max_recipients,
                 proof=proof,
-                verp=verp,
+                claimed=verp,
             )
         except Exception as error:  # the same mail would fail the same way for ever
             raise ReaderFailed from error
@@ -154,7 +154,7 @@ def main(requests: BinaryIO, answers: BinaryIO) -> None:
         answer: object
         try:
             answer = pipeline.read(
-                content, known, policy, max_recipients=max_recipients, proof=proof, verp=verp
+                content, known, policy, max_recipients=max_recipients, proof=proof, claimed=verp
             )
         except Exception as error:  # noqa: BLE001 - the daemon logs it
             answer = f"{type(error).__name__}: {error}"

@@ -5,6 +5,7 @@ that lost their indentation go on with the field before them.
 """
 
 import re
+
 MAX_TEXT = 524_288  # characters that are read: some 2,000 recipients; those beyond are counted
 
 # field-name ":" field-body, or a line that is no field. Lenient: blanks before the colon.

@@ -271,7 +271,10 @@ class _Reader:
             introduced = self._marks.named(f"{introduction} {begins.address}")
             if introduced is not None:
                 return begins if introduced.address else introduced
-            if is_asked and not (_TROUBLE.search(introduction) or self._marks.says(introduction)):
+            is_answered = line.rstrip().endswith(":")  # what is said of it follows
+            if is_asked and not (
+                is_answered or _TROUBLE.search(introduction) or self._marks.says(introduction)
+            ):
                 return None  # "Our new sales team:"
         return begins
 

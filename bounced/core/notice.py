@@ -44,13 +44,16 @@ _FROM_LINE = re.compile(
     r"|remitente|expediteur|da|mittente|van|od)[ \t]*:(.*)",
     re.MULTILINE | re.IGNORECASE,
 )
+# A local part alone, as GroupWise writes it: "    jane (550 no such recipient)".
+_LOCAL_PART = re.compile(r"^([ \t]+)([\w.+-]{1,64})(?=[ \t]+\()", re.MULTILINE)
+_ADVICE = re.compile(r"\W*(?:please|bitte|veuillez|por favor|si prega|prosimy)\b", re.IGNORECASE)
 _SPLIT = re.compile(r"(<[^<>\s]{1,320})\n[ \t]*([^<>\s]{1,255}>)")
 
 
 def read(mail: ReturnedMail) -> Report | None:
     """Read the notice of `mail`; None when it is no report. A report may have no recipient that can be told."""
     marks = mail.marks
-    notice = _SPLIT.sub(_joined, mail.notice)
+    notice = _completed(_SPLIT.sub(_joined, mail.notice), mail)
     if not notice.isascii() and _HAS_CJK.search(notice):
         notice = _SCRIPT_CHANGES.sub(" ", notice.translate(_WIDE))
     kind, is_sure = _kind(mail, notice, marks)
@@ -78,6 +81,8 @@ def read(mail: ReturnedMail) -> Report | None:
     groups = list(_grouped(mentions))
     alone = notice if len(groups) == 1 else ""
     recipients = tuple(_recipient(group, alone, action, marks) for group in groups)
+    if not any(recipient.diagnostic for recipient in recipients):  # what is said is said of all
+        recipients = tuple(_recipient(group, notice, action, marks) for group in groups)
     return Report(kind=kind, recipients=recipients, source=SOURCE)
 
 
@@ -88,6 +93,15 @@ def same(one: str, other: str | None) -> bool:
 
 def _joined(match: re.Match[str]) -> str:
     return match[1] + match[2] if "@" in match[1] + match[2] else match[0]
+
+
+def _completed(notice: str, mail: ReturnedMail) -> str:
+    """The notice with the domains that it left out, and the returned header has."""
+    if mail.returned is None or not _LOCAL_PART.search(notice):
+        return notice
+    written = mailbox.find_all(f"{mail.returned.get('to')} {mail.returned.get('cc')}")
+    known = {address.rpartition("@")[0].lower(): address for address in written}
+    return _LOCAL_PART.sub(lambda match: match[1] + known.get(match[2].lower(), match[2]), notice)
 
 
 def _own(mail: ReturnedMail) -> Mailboxes:
@@ -253,6 +267,7 @@ def _tells(sentence: str, marks: Marks) -> bool:
         return True
     if (
         says & _ABOUT_DELIVERY
+        or _ADVICE.match(sentence)
         or not any(map(str.isalnum, sentence))
         or mailbox.find(sentence) == sentence.strip(" <>")
     ):

@@ -31,6 +31,7 @@ from bounced.core import (
     recipients,
     report,
     status,
+    verp,
 )
 from bounced.core.classify import classify
 from bounced.core.marks import Marks
@@ -73,11 +74,12 @@ def read(
     *,
     max_recipients: int = 100,
     proof: Proof | None = None,
-    verp: str | None = None,
+    claimed: str | None = None,
 ) -> Reading:
     """Read one returned mail and judge its recipients: at most `max_recipients`, or the one that is proven.
 
-    `verp` is the address that the envelope says it is about: that of a failure which names nobody.
+    `claimed` is the address that the envelope says it is about (`verp`): that of a failure which names nobody. Without
+    it the envelope recipient is asked that stands in the header.
     """
     mail = message.read(raw, knowledge.marks)
     found = _report(mail)
@@ -88,8 +90,9 @@ def read(
         wrapped = _report(inner)
         if wrapped.recipients:
             mail, found = inner, wrapped
-    if verp and proof is None and found.kind is Kind.BOUNCE and not found.recipients:
-        found = replace(found, recipients=(_unnamed(mail, verp),))
+    if proof is None and found.kind is Kind.BOUNCE and not found.recipients:
+        named = claimed or (verp.recipient(mail.envelope_recipient) if mail.has_null_path else None)
+        found = replace(found, recipients=(_unnamed(mail, named),) if named else ())
     found = _identified(found, mail)
     chosen, left_out = recipients.choose(found, max_recipients)
     if proof is not None:

@@ -143,6 +143,12 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         return not self._is_list and (path.upper() in _NULL_PATHS or "server" in self.marks.says(path))
 
     @property
+    def envelope_recipient(self) -> str:
+        """Whom it went to, as delivery agents write it down; "" when none has."""
+        fields = map(self.headers.get, ("delivered-to", "x-original-to", "envelope-to"))
+        return next(filter(None, map(mailbox.find, fields)), "")
+
+    @property
     def has_null_path(self) -> bool:
         """Whether the null reverse-path was written down when the mail was delivered."""
         return "return-path" in self.headers and self.headers.get("return-path").upper() in _NULL_PATHS

@@ -37,7 +37,7 @@ def test_whom_an_envelope_recipient_means(envelope_recipient, recipient):
 
 
 def test_a_failure_that_names_nobody_is_about_the_one_of_its_return_path():
-    (verdict,) = read(NOBODY, verp="jane@example.org").verdicts
+    (verdict,) = read(NOBODY, claimed="jane@example.org").verdicts
     assert (verdict.recipient, verdict.category, verdict.severity) == (
         "jane@example.org",
         "full-mailbox",
@@ -45,22 +45,41 @@ def test_a_failure_that_names_nobody_is_about_the_one_of_its_return_path():
     )
 
 
+@pytest.mark.parametrize(
+    ("trace", "recipients"),
+    [
+        (
+            "Return-Path: <>\nDelivered-To: bounces+jane=example.org@bounces.example.com\n",
+            ["jane@example.org"],
+        ),
+        (
+            "Return-Path: <>\nX-Original-To: <bounces+jane=example.org@bounces.example.com>\n",
+            ["jane@example.org"],
+        ),
+        ("Return-Path: <>\nDelivered-To: bounces@bounces.example.com\n", []),
+        ("Return-Path: <x@y.example>\nDelivered-To: bounces+jane=example.org@bounces.example.com\n", []),
+    ],
+)
+def test_it_stands_in_the_header_of_mail_that_was_delivered(trace, recipients):
+    assert names(read(trace + NOBODY)) == recipients
+
+
 def test_it_goes_before_a_guess_from_the_returned_header():
     returned = (
         "\n--- Below this line is a copy of the message.\n\nFrom: news@example.com\nTo: list@example.net\n"
     )
-    assert names(read(NOBODY + returned, verp="jane@example.org")) == ["jane@example.org"]
+    assert names(read(NOBODY + returned, claimed="jane@example.org")) == ["jane@example.org"]
 
 
 def test_whom_a_report_names_it_is_about():
-    assert names(read(dsn(GROUP), verp="other@example.net")) == ["jane@example.org"]
+    assert names(read(dsn(GROUP), claimed="other@example.net")) == ["jane@example.org"]
 
 
 @pytest.mark.parametrize("name", ["vacation", "complaint", "delayed", "delivered"])
 def test_what_is_no_failure_is_not_made_one(name):
-    assert read(MESSAGES[name], verp="other@example.net") == read(MESSAGES[name])
+    assert read(MESSAGES[name], claimed="other@example.net") == read(MESSAGES[name])
 
 
 def test_a_letter_is_not_made_a_failure():
     letter = "From: Ann <ann@example.org>\nSubject: Hello\n\nHow are you?\n"
-    assert names(read(letter, verp="other@example.net")) == []
+    assert names(read(letter, claimed="other@example.net")) == []
