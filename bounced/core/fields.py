@@ -7,6 +7,7 @@ that lost their indentation go on with the field before them.
 import re
 
 MAX_TEXT = 524_288  # characters that are read: some 2,000 recipients; those beyond are counted
+MAX_VALUE = 8_192  # characters of one value up to which lines go on with it
 
 # field-name ":" field-body, or a line that is no field. Lenient: blanks before the colon.
 _LINE = re.compile(r"^(?:([A-Za-z][A-Za-z0-9-]*+)[ \t]*+:[ \t]*+)?+(.*)$", re.MULTILINE)
@@ -25,7 +26,8 @@ def each(text: str) -> list[tuple[str, str, bool]]:
             blank = True
         elif name and not blank:
             # Folded, or a line of the diagnostic that lost its indentation.
-            value += " " + rest.strip()
+            if len(value) < MAX_VALUE:
+                value += " " + rest.strip()
         else:
             blank = False
     if name:
