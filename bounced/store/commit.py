@@ -91,9 +91,7 @@ class Committer:
         self._policy = policy
         self._queue: deque[_Item] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._unanswered: deque[_Item] = (
-            deque()
-        )  # by deadline; those at its head may have been answered since
+        self._unanswered: deque[_Item] = deque()  # by deadline; some have been answered since
         self._deadline: asyncio.TimerHandle | None = None  # of the first that waits
         self._busy: set[str] = set()  # addresses in batches on their way: the changes of one come one by one
 
