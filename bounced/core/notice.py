@@ -81,7 +81,8 @@ def read(mail: ReturnedMail) -> Report | None:
     groups = list(_grouped(mentions))
     alone = notice if len(groups) == 1 else ""
     recipients = tuple(_recipient(group, alone, action, marks) for group in groups)
-    if not any(recipient.diagnostic for recipient in recipients):  # what is said is said of all
+    if len(groups) > 1 and not any(recipient.diagnostic for recipient in recipients):
+        # What is said is said of all.
         recipients = tuple(_recipient(group, notice, action, marks) for group in groups)
     return Report(kind=kind, recipients=recipients, source=SOURCE)
 
@@ -97,10 +98,9 @@ def _joined(match: re.Match[str]) -> str:
 
 def _completed(notice: str, mail: ReturnedMail) -> str:
     """The notice with the domains that it left out, and the returned header has."""
-    if mail.returned is None or not _LOCAL_PART.search(notice):
+    if not (mail.addressees and _LOCAL_PART.search(notice)):
         return notice
-    written = mailbox.find_all(f"{mail.returned.get('to')} {mail.returned.get('cc')}")
-    known = {address.rpartition("@")[0].lower(): address for address in written}
+    known = {address.rpartition("@")[0].lower(): address for address in mail.addressees}
     return _LOCAL_PART.sub(lambda match: match[1] + known.get(match[2].lower(), match[2]), notice)
 
 
@@ -115,9 +115,7 @@ def _own(mail: ReturnedMail) -> Mailboxes:
 def _addressees(mail: ReturnedMail) -> set[str]:
     """The addresses that the returned mail went to, also by the notice, and those that the header names as failed."""
     fields = " ".join([mail.headers.get("x-failed-recipients"), *_TO_LINE.findall(mail.notice)])
-    if mail.returned:
-        fields += f" {mail.returned.get('to')} {mail.returned.get('cc')}"
-    return {address.lower() for address in mailbox.find_all(fields)}
+    return {address.lower() for address in (*mailbox.find_all(fields), *mail.addressees)}
 
 
 def _is_foreign(mail: ReturnedMail, notice: str) -> bool:

@@ -127,7 +127,7 @@ def _may_wrap(found: Report, mail: ReturnedMail) -> bool:
 def _identified(found: Report, mail: ReturnedMail) -> Report:
     """The report with the identifiers that the mail around it carries."""
     returned = mail.returned
-    addressees = tuple(mailbox.find_all(f"{returned.get('to')} {returned.get('cc')}")) if returned else ()
+    addressees = mail.addressees
     if returned and not addressees:
         addressees = tuple(_FOR.findall(returned.get("received")))
     recipients = found.recipients

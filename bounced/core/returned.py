@@ -97,6 +97,12 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         return self.inner.headers if self.inner is not None and self.inner.headers else None
 
     @once
+    def addressees(self) -> tuple[str, ...]:
+        """Whom the returned mail went to, by the To and Cc of its header, as written."""
+        returned = self.returned
+        return tuple(mailbox.find_all(f"{returned.get('to')} {returned.get('cc')}")) if returned else ()
+
+    @once
     def inner(self) -> Part | None:
         """The first message inside: a part of its own, else what is copied below the notice."""
         if self._inner is not None:

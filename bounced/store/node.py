@@ -102,7 +102,7 @@ class Node:
                 again = [
                     i
                     for i, reply in enumerate(replies)
-                    if (reply.__class__ is list and _is_late(reply)) or isinstance(reply, NoScriptError)
+                    if _is_late(reply) or isinstance(reply, NoScriptError)
                 ]
                 if again:
                     if any(isinstance(replies[i], NoScriptError) for i in again):
