@@ -80,6 +80,7 @@ def test_everything_that_happens_is_counted(tmp_path, workers):
         ):
             daemon.send(message)  # each over a connection of its own, so that workers share them
         wait_until(lambda: Asked(address).value("bounced_reports_total", kind="bounce") == 3)
+        wait_until(lambda: Asked(address)["bounced_connections_open"] == 0)  # the last one may be closing yet
         page = Asked(address)
         failures = "bounced_failures_total"
         assert page.value(failures, category="invalid-mailbox", severity="hard", provider="google") == 1
