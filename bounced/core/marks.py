@@ -33,6 +33,8 @@ SENTENCES = (
     "failed", "reason", "final", "delayed", "warning", "delivered", "autoreply", "feedback", "server",
     "unrelated", "incoming",
 )  # fmt: skip
+# What became of a message.
+ABOUT_DELIVERY = frozenset(("failed", "final", "reason", "delayed", "warning", "delivered"))
 # In the order in which they are asked: a bystander is nobody's recipient, a sentence says more than a mere label.
 NAMES = ("bystander", "recipient", "label")
 ROLES = (*SENTENCES, "copy", "footer", *NAMES)

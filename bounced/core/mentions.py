@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from bounced.core import mailbox
 from bounced.core.mailbox import Mailboxes
-from bounced.core.marks import MAX_LINE, MAX_LINES, Marks, Named
+from bounced.core.marks import ABOUT_DELIVERY, MAX_LINE, MAX_LINES, Marks, Named
 from bounced.core.quoted import SEPARATOR, has_reply
 
 MAX_ZONE = 8_192  # characters around a mention in which its reason is looked for
@@ -110,11 +110,29 @@ def find(
     if strong or not guess:
         return strong or weak
     enclosing = enclosing or addressees()
-    enclosed = [m for m in weak + reader.loose if m.address.lower() in enclosing]
+    enclosed = [m for m in (*weak, *reader.loose) if m.address.lower() in enclosing]
     candidates = enclosed or [m for m in reader.loose if not reader.is_doubtful(m.address)]
     if not enclosed and len(candidates) > 1:  # "<jane@example.org> forwards to <joe@example.com>: ..."
         candidates = [m for m in candidates if _opens(m)] or candidates
+    if not enclosed and candidates:
+        told = _about_delivery(notice, marks)
+        candidates = [m for m in candidates if m.address in told]
     return (candidates if len({m.address.lower() for m in candidates}) == 1 else enclosed) or weak
+
+
+def _about_delivery(notice: str, marks: Marks) -> str:
+    """The paragraphs that say what became of a message, and those that they introduce; all, when no mark knows any.
+
+    An address elsewhere is that of a disclaimer, or of whoever advertises below everybody's mail.
+    """
+    told: list[str] = []
+    introduced = False
+    for paragraph in paragraphs(notice):
+        tells = bool(marks.says(paragraph) & ABOUT_DELIVERY)
+        if tells or introduced:
+            told.append(paragraph)
+        introduced = paragraph.endswith(":") and (tells or introduced)
+    return "\n".join(told) or notice
 
 
 def paragraphs(text: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from functools import partial
 
 from bounced.core import mailbox, quoted, status
 from bounced.core.mailbox import Mailboxes
-from bounced.core.marks import Marks
+from bounced.core.marks import ABOUT_DELIVERY, Marks
 from bounced.core.mentions import MAX_ZONE, Mention, find, paragraphs
 from bounced.core.model import Action, Kind, RecipientReport, Report
 from bounced.core.quoted import MAX_TEXT, one_line
@@ -22,9 +22,7 @@ SOURCE = "notice"
 MAX_MENTIONS = 10  # of one recipient
 ENOUGH = 4  # signs, weighed, that make a mail a report
 
-# Roles of sentences that say what became of a message.
-_ABOUT_DELIVERY = frozenset(("failed", "final", "reason", "delayed", "warning", "delivered"))
-_SPOKEN = _ABOUT_DELIVERY - {"reason"} | {"autoreply", "feedback"}
+_SPOKEN = ABOUT_DELIVERY - {"reason"} | {"autoreply", "feedback"}
 _DAEMON = re.compile(r"(?:mailer|mail)-?daemon@", re.IGNORECASE)
 # Full-width forms, and scripts without blanks that run into the address.
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
@@ -48,12 +46,15 @@ _FROM_LINE = re.compile(
 _LOCAL_PART = re.compile(r"^([ \t]+)([\w.+-]{1,64})(?=[ \t]+\()", re.MULTILINE)
 _ADVICE = re.compile(r"\W*(?:please|bitte|veuillez|por favor|si prega|prosimy)\b", re.IGNORECASE)
 _SPLIT = re.compile(r"(<[^<>\s]{1,320})\n[ \t]*([^<>\s]{1,255}>)")
+# What stands in one line with the address before an alias: Postfix breaks it where it is long.
+_SPLIT_SOURCE = re.compile(r"\((expanded|generated|forwarded)\s{1,20}(from|by)\s{1,20}(?=<)")
 
 
 def read(mail: ReturnedMail) -> Report | None:
     """Read the notice of `mail`; None when it is no report. A report may have no recipient that can be told."""
     marks = mail.marks
-    notice = _completed(_SPLIT.sub(_joined, mail.notice), mail)
+    notice = _SPLIT_SOURCE.sub(r"(\1 \2 ", _SPLIT.sub(_joined, mail.notice))
+    notice = _completed(notice, mail)
     if not notice.isascii() and _HAS_CJK.search(notice):
         notice = _SCRIPT_CHANGES.sub(" ", notice.translate(_WIDE))
     kind, is_sure = _kind(mail, notice, marks)
@@ -159,7 +160,7 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     subject = headers.get("subject")
     heading = frozenset[str]() if mail.is_reply else marks.says(subject)
     said = marks.says(notice)
-    about = (heading | said) & _ABOUT_DELIVERY
+    about = (heading | said) & ABOUT_DELIVERY
     server = mail.is_from_server or _declares_report(mail)
     is_unrelated = "unrelated" in heading or "incoming" in said
     if mail.is_receipt or is_unrelated or (mail.is_reply and not server):
@@ -264,7 +265,7 @@ def _tells(sentence: str, marks: Marks) -> bool:
     if "reason" in says:
         return True
     if (
-        says & _ABOUT_DELIVERY
+        says & ABOUT_DELIVERY
         or _ADVICE.match(sentence)
         or not any(map(str.isalnum, sentence))
         or mailbox.find(sentence) == sentence.strip(" <>")

@@ -54,6 +54,8 @@ from bounced.core.ruleset import Ruleset
 
 _EXPLANATION = 2_000
 _WRONG_ADDRESS = (Category.INVALID_MAILBOX, Category.INVALID_DOMAIN)
+# What a report that names nobody says of the recipient whom it means.
+_SAID = {Kind.BOUNCE: Action.FAILED, Kind.DELAYED: Action.DELAYED}
 # The envelope recipient in a trace field, RFC 5321 section 4.4.
 _FOR = re.compile(r"\bfor <([^<>\s@]+@[^<>\s@]+)>")
 _LIST_FIELDS = ("list-id", "list-post", "mailing-list")
@@ -78,7 +80,7 @@ def read(
 ) -> Reading:
     """Read one returned mail and judge its recipients: at most `max_recipients`, or the one that is proven.
 
-    `claimed` is the address that the envelope says it is about (`verp`): that of a failure which names nobody. Without
+    `claimed` is the address that the envelope says it is about (`verp`): that of a report which names nobody. Without
     it the envelope recipient is asked that stands in the header.
     """
     mail = message.read(raw, knowledge.marks)
@@ -90,14 +92,14 @@ def read(
         wrapped = _report(inner)
         if wrapped.recipients:
             mail, found = inner, wrapped
-    if proof is None and found.kind is Kind.BOUNCE and not found.recipients:
+    if proof is None and found.kind in _SAID and not found.recipients:
         named = claimed or (verp.recipient(mail.envelope_recipient) if mail.has_null_path else None)
-        found = replace(found, recipients=(_unnamed(mail, named),) if named else ())
+        found = replace(found, recipients=(_unnamed(found, mail, named),) if named else ())
     found = _identified(found, mail)
     chosen, left_out = recipients.choose(found, max_recipients)
     if proof is not None:
-        if found.kind is Kind.BOUNCE and not found.recipients:  # it names nobody, but we know whom
-            found = replace(found, recipients=(_unnamed(mail),))
+        if found.kind in _SAID and not found.recipients:  # it names nobody, but we know whom
+            found = replace(found, recipients=(_unnamed(found, mail),))
         chosen, left_out = (recipients.proven(found, proof),) if found.recipients else (), 0
     judged = [_judged(recipient.report, found, mail, knowledge.rules) for recipient in chosen]
     found = replace(found, recipients=tuple(entry for entry, _ in judged))
@@ -131,13 +133,8 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
     if returned and not addressees:
         addressees = tuple(_FOR.findall(returned.get("received")))
     recipients = found.recipients
-    if (
-        found.kind is Kind.BOUNCE
-        and not recipients
-        and returned
-        and _had_one_recipient(mail, returned, addressees)
-    ):
-        recipients = (_unnamed(mail, addressees[0]),)
+    if found.kind in _SAID and not recipients and returned and _had_one_recipient(mail, returned, addressees):
+        recipients = (_unnamed(found, mail, addressees[0]),)
     return replace(
         found,
         recipients=recipients,
@@ -161,10 +158,10 @@ def _had_one_recipient(mail: ReturnedMail, returned: Headers, addressees: tuple[
     )
 
 
-def _unnamed(mail: ReturnedMail, address: str | None = None) -> RecipientReport:
-    """The failure of somebody whom the report does not name, with all that it says."""
+def _unnamed(found: Report, mail: ReturnedMail, address: str | None = None) -> RecipientReport:
+    """What became of somebody whom the report does not name, with all that it says."""
     explanation = " ".join(mail.notice[:_EXPLANATION].split())
-    return RecipientReport(final_recipient=address, action=Action.FAILED, explanation=explanation)
+    return RecipientReport(final_recipient=address, action=_SAID[found.kind], explanation=explanation)
 
 
 def _message_id(value: str) -> str | None:

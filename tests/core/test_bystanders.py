@@ -2,6 +2,7 @@
 
 import pytest
 
+from bounced.core.model import Action
 from tests.core.reading import dsn, names, read
 
 NOBODY_NAMED = """\
@@ -19,6 +20,13 @@ Your message could not be delivered: user unknown.
 def test_a_report_that_names_nobody_means_the_only_recipient():
     report = NOBODY_NAMED.format(header="From: news@example.com\nTo: jane@example.org\n")
     assert names(read(report)) == ["jane@example.org"]
+
+
+def test_a_warning_that_names_nobody_means_the_only_recipient_too():
+    header = "From: news@example.com\nTo: jane@example.org\n"
+    report = NOBODY_NAMED.format(header=header).replace("failure notice", "Delayed mail, still being retried")
+    verdict = read(report).verdicts[0]
+    assert (verdict.recipient, verdict.action) == ("jane@example.org", Action.DELAYED)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +48,32 @@ def test_an_address_that_other_words_introduce_is_no_recipient():
     notice = (
         "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n"
         "<jane@example.org>: the mailbox does not exist.\n\nOur new sales team:\nkim@corp.example\n"
+    )
+    assert names(read(notice)) == ["jane@example.org"]
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Examplia Ltd, 12 High Street. info@gateway.example",
+        "This message is confidential. Was it not meant for you, let privacy@gateway.example know.",
+        "If you have received this mail in error, please notify us: virus-desk@gateway.example",
+        "-- \nThe hotline of your provider: hotline@gateway.example",
+    ],
+)
+def test_nobody_is_meant_by_what_a_gateway_writes_below_every_mail(below):
+    notice = "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\nThe mailbox is full.\n\n"
+    assert names(read(notice + below)) == []
+    assert names(read(notice + "It could not be delivered to jane@example.org\n\n" + below)) == [
+        "jane@example.org"
+    ]
+
+
+def test_a_file_is_no_recipient():
+    notice = (
+        "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n"
+        "The following address failed:\n\n  jane@example.org\n    cannot write\n"
+        "/var/mail/jane@example.org: no space\n"
     )
     assert names(read(notice)) == ["jane@example.org"]
 
