@@ -32,7 +32,8 @@ MAX_REPORT = 8_388_608  # of a report's fields, which may name thousands of reci
 
 _ANY_DELIMITER = re.compile(rb"^--(\S[^\n]{0,70})$", re.MULTILINE)
 _BARE_CR = re.compile(rb"\r(?!\n)")
-_BEFORE_MESSAGE = re.compile(rb"\s*+(?:>?From [^\n]*\n)?+")
+_DOUBLED_CR = re.compile(rb"(?<!\r)\r++\n")
+_BEFORE_MESSAGE = re.compile(rb"(?:\xef\xbb\xbf)?+\s*+(?:>?From [^\n]*\n)?+")
 _FIELD_START = re.compile(rb"[!-9;-~]+[ \t]*:")
 _CONTENT_FIELDS = re.compile(rb"(?:content-[a-z-]++[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)++", re.IGNORECASE)
 _FIELDS = re.compile(rb"(?:[!-9;-~]++[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))++")
@@ -209,8 +210,9 @@ class Part:
                     return
                 begin = after
             at = data.find(delimiter, at + 1, end)
-        if 0 <= begin < end:
-            yield begin, end  # cut: RFC 2046 section 5.1.1 wants a closing delimiter
+        if 0 <= begin < end:  # RFC 2046 section 5.1.1 wants a closing delimiter
+            is_cut = end == len(data) and not data.endswith(b"\n")  # and half an address is somebody else's
+            yield begin, max(begin, data.rfind(b"\n", begin, end)) if is_cut else end
 
     @property
     def _boundary(self) -> bytes:
@@ -223,9 +225,10 @@ class Part:
 
 
 def parse(raw: bytes) -> Part:
-    """The message in `raw`, of any size and shape; line ends become LF."""
+    """The message in `raw`, of any size and shape; line ends become LF, and NUL is nothing (RFC 5322 section 4)."""
+    raw = raw.replace(b"\0", b"")
     bare = _BARE_CR.search(raw)
-    data = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if bare else raw.replace(b"\r", b"")
+    data = _DOUBLED_CR.sub(b"\n", raw).replace(b"\r", b"\n") if bare else raw.replace(b"\r", b"")
     return Part(data, _message_start(data, 0, len(data)), len(data), iter(range(MAX_PARTS)))
 
 

@@ -70,6 +70,9 @@ def test_the_message_in_a_part(before, encoding):
         ("no header here\nat all", b"no header here\nat all"),
         ("A: b\r\n\r\nbody\r\n", b"body\n"),
         ("A: b\r\rbody", b"body"),
+        ("A: b\r\r\n\r\r\nbody\r\r\n", b"body\n"),
+        ("\ufeffA: b\n\nbody", b"body"),
+        ("A:\0 b\0\n\0\nbo\0dy", b"body"),
         ("", b""),
     ],
 )
@@ -81,6 +84,13 @@ def test_an_empty_header_of_a_part():
     (part,) = parse(multipart("--b\n\nA: b\n\n--b--\n").encode()).children
     assert not part.headers
     assert part.text == "A: b\n"
+
+
+def test_a_line_that_the_end_of_the_mail_cuts_is_no_line():
+    (part,) = parse(multipart("--b\n\nwhole\nhal").encode()).children
+    assert part.text == "whole"
+    (part,) = parse(multipart("--b\nA: b").encode()).children
+    assert part.text == ""
 
 
 def test_fields():
