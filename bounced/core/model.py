@@ -88,9 +88,14 @@ class Report(Struct, frozen=True):
     envelope_id: str | None = None  # section 2.2.1
     original_message_id: str | None = None  # of the returned mail
     addressees: tuple[str, ...] = ()  # To and Cc of the returned mail
-    source: str = ""  # who read it: "delivery-status", "dialect:<id>", "flufl", ...
+    source: str = ""  # who read it: "delivery-status", "notice", "flufl", ...
     problems: tuple[str, ...] = ()  # fields that could not be read, in words; each cost only itself
     unread: int = 0  # recipients beyond what is read of a very long report
+
+    @property
+    def names_nobody(self) -> bool:
+        """Whether it says of no recipient who that is."""
+        return not any(entry.original_recipient or entry.final_recipient for entry in self.recipients)
 
 
 class Evidence(Struct, frozen=True):

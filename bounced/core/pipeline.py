@@ -92,9 +92,10 @@ def read(
         wrapped = _report(inner)
         if wrapped.recipients:
             mail, found = inner, wrapped
-    if proof is None and found.kind in _SAID and not found.recipients:
+    if proof is None and found.kind in _SAID and found.names_nobody:
         named = claimed or (verp.recipient(mail.envelope_recipient) if mail.has_null_path else None)
-        found = replace(found, recipients=(_unnamed(found, mail, named),) if named else ())
+        if named:
+            found = replace(found, recipients=(_unnamed(found, mail, named),))
     found = _identified(found, mail)
     chosen, left_out = recipients.choose(found, max_recipients)
     if proof is not None:
@@ -113,11 +114,18 @@ def read(
 def _report(mail: ReturnedMail) -> Report:
     """What the mail reports, by the most trustworthy form that it has."""
     found = feedback.read(mail) or report.read(mail) or notification.read(mail) or notice.read(mail)
+    if _is_vague(found):
+        found = report.nameless(mail) or found
     if found is None:
         found = feedback.by_subject(mail) or autoreply.read(mail)
-    if found is None or (not found.recipients and found.source == notice.SOURCE):
+    if _is_vague(found):
         found = heuristics.read(mail) or found
     return found or Report(Kind.OTHER)
+
+
+def _is_vague(found: Report | None) -> bool:
+    """Whether words alone report, and name nobody, or nothing does at all."""
+    return found is None or (found.source == notice.SOURCE and found.names_nobody)
 
 
 def _may_wrap(found: Report, mail: ReturnedMail) -> bool:
@@ -133,7 +141,12 @@ def _identified(found: Report, mail: ReturnedMail) -> Report:
     if returned and not addressees:
         addressees = tuple(_FOR.findall(returned.get("received")))
     recipients = found.recipients
-    if found.kind in _SAID and not recipients and returned and _had_one_recipient(mail, returned, addressees):
+    if (
+        found.kind in _SAID
+        and found.names_nobody
+        and returned
+        and _had_one_recipient(mail, returned, addressees)
+    ):
         recipients = (_unnamed(found, mail, addressees[0]),)
     return replace(
         found,
@@ -160,6 +173,8 @@ def _had_one_recipient(mail: ReturnedMail, returned: Headers, addressees: tuple[
 
 def _unnamed(found: Report, mail: ReturnedMail, address: str | None = None) -> RecipientReport:
     """What became of somebody whom the report does not name, with all that it says."""
+    if found.recipients:
+        return replace(found.recipients[0], final_recipient=address)
     explanation = " ".join(mail.notice[:_EXPLANATION].split())
     return RecipientReport(final_recipient=address, action=_SAID[found.kind], explanation=explanation)
 

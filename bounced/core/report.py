@@ -58,8 +58,17 @@ _COMMENT = re.compile(r"\([^()]*\)")
 def read(mail: ReturnedMail) -> Report | None:
     """The report in the delivery-status fields of `mail`; None when they name no recipient."""
     text = mail.status or mail.fields_in_text
-    if not text:
-        return None
+    found = _read(text, mail) if text else None
+    return None if found is None or found.names_nobody else found
+
+
+def nameless(mail: ReturnedMail) -> Report | None:
+    """The report in fields that tell a recipient's fate, and not whose: others may know; None when there is none."""
+    found = _read(mail.status, mail)
+    return found if len(found.recipients) == 1 else None
+
+
+def _read(text: str, mail: ReturnedMail) -> Report:
     problems: list[str] = []
     message: Group = {}
     entries: list[RecipientReport] = []
@@ -82,8 +91,6 @@ def read(mail: ReturnedMail) -> Report | None:
         named = mailbox.find_all(mail.headers.get("x-failed-recipients"))
         if len(named) == 1:
             entries = [replace(entries[0], original_recipient=named[0])]
-    if not any(entry.final_recipient or entry.original_recipient for entry in entries):
-        return None
     entries = _decided(entries, mail)
     return Report(
         kind=_kind({entry.action for entry in entries}),

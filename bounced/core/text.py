@@ -18,6 +18,8 @@ from bounced.core.status import AGAIN
 LIMIT = 2048
 WORDS = 1024  # that are remembered
 
+# The program that mail is piped into, with its arguments, as sendmail writes it.
+_COMMAND = re.compile(r'"\|[^"]{1,1000}"')
 _ASIDE = re.compile(r"\(in reply to [^()]{1,60}\)", re.IGNORECASE)
 # Quotes and brackets fall away, and so do quoting apostrophes; the one inside a word stays ("don't", "n'existe").
 _BRACKETS = str.maketrans(
@@ -109,6 +111,8 @@ def _fold(text: str) -> str:
 def mask(text: str) -> str:
     """Return what is left of a diagnostic when nobody is named any more."""
     text = text[:LIMIT]
+    if '"|' in text:
+        text = _COMMAND.sub(" <url> ", text)
     if "(" in text:
         text = _ASIDE.sub(" ", text)
     text = fold(status.words(text)).translate(_BRACKETS)

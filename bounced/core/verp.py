@@ -3,7 +3,8 @@
 It is a claim, no proof: whoever reports can write it, as well as a Final-Recipient. So it is asked only when a
 report names nobody, and only forms are read that mean one address: the recipient behind the first "+" (Postfix,
 VERP_DELIMITERS "+="), or behind "-return-" and a number (ezmlm), with a single "=" for its "@". A "-" may be part of
-the recipient, and SRS writes other people's addresses into its own.
+the recipient, or end a number of the sender's, as in bounces+4711-jane=example.org, which is read as neither; and SRS
+writes other people's addresses into its own.
 """
 
 import re
@@ -11,7 +12,7 @@ import re
 from bounced.core.address import canonical
 
 _VERP = re.compile(
-    r"(?!srs[01]|prvs)[^+=@]{1,64}?(?:\+|-return-\d{1,12}-)(?P<local>[^=@]{1,64})=(?P<domain>[^=@+]{3,255})@[^@]+",
+    r"(?!srs[01]|prvs)[^+=@]{1,64}?(?:\+(?![^=@-]*\d[^=@-]*-)|-return-\d{1,12}-)(?P<local>[^=@]{1,64})=(?P<domain>[^=@+]{3,255})@[^@]+",
     re.IGNORECASE,
 )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bounced.core.model import Action
+from bounced.core.model import Action, Category
 from tests.core.reading import dsn, names, read
 
 NOBODY_NAMED = """\
@@ -42,6 +42,18 @@ def test_a_warning_that_names_nobody_means_the_only_recipient_too():
 )
 def test_nobody_in_a_header_that_does_not_show_the_envelope_is_meant(header):
     assert names(read(NOBODY_NAMED.format(header=header))) == []
+
+
+NAMELESS = "Reporting-MTA: dns; mx.example.org\n\nFinal-Recipient: rfc822;\nAction: failed\nStatus: 5.2.2\n"
+
+
+def test_fields_that_name_nobody_mean_whom_the_returned_mail_or_the_return_path_does():
+    verdict = read(dsn(NAMELESS)).verdicts[0]
+    assert (verdict.recipient, verdict.category) == ("jane@example.org", Category.FULL_MAILBOX)
+    lists = "From: news@example.com\nTo: a@example.org, b@example.org\n"
+    assert names(read(dsn(NAMELESS, returned=lists))) == []
+    verdict = read(dsn(NAMELESS, returned=lists), claimed="b@example.org").verdicts[0]
+    assert (verdict.recipient, verdict.status) == ("b@example.org", "5.2.2")
 
 
 def test_an_address_that_other_words_introduce_is_no_recipient():

@@ -35,6 +35,11 @@ def read(text: str) -> Report | None:
     return heuristics.read(message.read(text.encode(), MARKS))
 
 
+def test_a_digest_that_quotes_a_report():
+    digest = PERMANENT.replace("failure notice", "Postmasters Digest, Vol 4, Issue 1")
+    assert read(digest.replace("MAILER-DAEMON", "postmasters-request")) is None
+
+
 def test_a_permanent_failure():
     report = read(PERMANENT)
     assert report is not None

@@ -20,6 +20,10 @@ NOBODY = (
         ("news-return-42-jane=example.org@bounces.example.com", "jane@example.org"),
         # These mean several addresses, or none.
         ("bounces-anna-maria=example.org@bounces.example.com", None),
+        ("bounces+4711-jane=example.org@bounces.example.com", None),
+        ("bounces+0b1c-anna-maria=example.org@bounces.example.com", None),
+        ("bounces+anna-maria=example.org@bounces.example.com", "anna-maria@example.org"),
+        ("bounces+jane2=example.org@bounces.example.com", "jane2@example.org"),
         ("bounces+a=b=example.org@bounces.example.com", None),
         ("bounces+jane=example@bounces.example.com", None),
         ("SRS0+abcd=XY=example.org=jane@bounces.example.com", None),
