@@ -94,7 +94,8 @@ def find(
     """The mentions of recipients, by the most trustworthy way of naming them that the notice has.
 
     `own` are the addresses that the report comes from and goes to, `addressees` tells those that the mail went to,
-    in lower case. Without `guess`, addresses in sentences are nobody.
+    in lower case. Without `guess`, addresses in sentences are nobody; with it, one that stands where something is
+    said of delivery may be meant.
 
     A mailbox that is called like a server's is a recipient as any other when the returned mail went to it.
     """
@@ -111,12 +112,12 @@ def find(
         return strong or weak
     enclosing = enclosing or addressees()
     enclosed = [m for m in (*weak, *reader.loose) if m.address.lower() in enclosing]
-    candidates = enclosed or [m for m in reader.loose if not reader.is_doubtful(m.address)]
-    if not enclosed and len(candidates) > 1:  # "<jane@example.org> forwards to <joe@example.com>: ..."
-        candidates = [m for m in candidates if _opens(m)] or candidates
-    if not enclosed and candidates:
+    candidates = enclosed
+    if reader.loose and not enclosed:
         told = _about_delivery(notice, marks)
-        candidates = [m for m in candidates if m.address in told]
+        candidates = [m for m in reader.loose if m.address in told and not reader.is_doubtful(m.address)]
+        if len(candidates) > 1:  # "<jane@example.org> forwards to <joe@example.com>: ..."
+            candidates = [m for m in candidates if _opens(m)] or candidates
     return (candidates if len({m.address.lower() for m in candidates}) == 1 else enclosed) or weak
 
 
