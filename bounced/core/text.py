@@ -26,7 +26,7 @@ _BRACKETS = str.maketrans(
     dict.fromkeys('()[]{}<>"`|*#\t\r\n\0', " ") | dict.fromkeys("\u2018\u2019\u00b4", "'")
 )
 _EDGES = ".,:;!?'"
-_LABEL = re.compile(r"([a-z]{1,16}[:=])(?!//)(.+)", re.IGNORECASE)
+_LABEL = re.compile(r"([^\W\d_]{1,16}[:=])(?!//)(.+)")
 _IP = re.compile(
     r"(?:ipv6:)?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f.]{0,15}:[0-9a-f:.]{0,50})(?:[:/]\d+)?",
     re.IGNORECASE,
