@@ -2,7 +2,8 @@
 
     python benchmarks/classify.py
 
-Diagnostics are the examples of the shipped rules. One core; the best of five rounds.
+Diagnostics are the examples of the shipped rules: more than are remembered, so that none is met again in time, and
+a part of them that is. One core; the best of five rounds.
 """
 
 import functools
@@ -14,6 +15,7 @@ from bounced import knowledge
 from bounced.core import text
 from bounced.core.classify import classify
 from bounced.core.model import Evidence
+from bounced.core.patterns import REMEMBERED
 
 ROUNDS = 5
 
@@ -40,24 +42,23 @@ def main() -> None:
     evidence = [example for rule in rules.rules for example in rule.examples if example.text]
     masked = [text.mask(one.text) for one in evidence]
     patterns = [
-        re.compile(text.fold(pattern), re.IGNORECASE | re.DOTALL)
+        re.compile(text.fold(pattern).replace(r"\pL", r"[^\W\d_]"), re.IGNORECASE | re.DOTALL)
         for rule in rules.rules
         for pattern in rule.text
     ]
     print(f"{len(rules.rules)} rules, {len(patterns)} patterns, {len(evidence)} diagnostics")
 
-    each = 1e6 / len(evidence)
-    explained = [
-        Evidence(text=one.text, explanation=f"This is the mail system. {one.text}") for one in evidence
-    ]
-    for name, work in (
-        ("classify", lambda: [classify(one, rules) for one in evidence]),
-        ("classify, with explanation", lambda: [classify(one, rules) for one in explained]),
-        ("mask", lambda: [text.mask(one.text) for one in evidence]),
-        ("match, one RE2 set", lambda: [rules.in_text(one) for one in masked]),
-        ("match, loop of re", lambda: [loop(patterns, one) for one in masked]),
+    met = evidence[: REMEMBERED // 2]
+    explained = [Evidence(text=one.text, explanation=f"This is the mail system. {one.text}") for one in met]
+    for name, number, work in (
+        ("classify, met before", len(met), lambda: [classify(one, rules) for one in met]),
+        ("the same, with explanation", len(met), lambda: [classify(one, rules) for one in explained]),
+        ("classify, never met", len(evidence), lambda: [classify(one, rules) for one in evidence]),
+        ("mask", len(evidence), lambda: [text.mask(one.text) for one in evidence]),
+        ("match, one RE2 set", len(masked), lambda: [rules.in_text(one) for one in masked]),
+        ("match, loop of re", len(masked), lambda: [loop(patterns, one) for one in masked]),
     ):
-        print(f"{name:<26} {best(work) * each:8.1f} us a diagnostic")
+        print(f"{name:<26} {best(work) / number * 1e6:8.1f} us a diagnostic")
 
     words = sorted({word for one in masked for word in one.split()})
     mixed = " ".join(words[number * 7919 % len(words)] for number in range(20_000))
