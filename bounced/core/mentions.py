@@ -99,6 +99,7 @@ def find(
 
     A mailbox that is called like a server's is a recipient as any other when the returned mail went to it.
     """
+    notice = notice.partition("\n-- \n")[0]  # RFC 3676 section 4.3: nobody is meant in a signature
     reader = _Reader(marks, own)
     reader.take([line[:MAX_LINE] for line in notice.split("\n", MAX_LINES)[:MAX_LINES]])
     weak: list[Mention] = []
@@ -114,26 +115,25 @@ def find(
     enclosed = [m for m in (*weak, *reader.loose) if m.address.lower() in enclosing]
     candidates = enclosed
     if reader.loose and not enclosed:
-        told = _about_delivery(notice, marks)
+        told = _up_to_delivery(notice, marks)
         candidates = [m for m in reader.loose if m.address in told and not reader.is_doubtful(m.address)]
         if len(candidates) > 1:  # "<jane@example.org> forwards to <joe@example.com>: ..."
             candidates = [m for m in candidates if _opens(m)] or candidates
     return (candidates if len({m.address.lower() for m in candidates}) == 1 else enclosed) or weak
 
 
-def _about_delivery(notice: str, marks: Marks) -> str:
-    """The paragraphs that say what became of a message, and those that they introduce; all, when no mark knows any.
+def _up_to_delivery(notice: str, marks: Marks) -> str:
+    """All up to the last paragraph that says what became of a message, or is introduced; all, when no mark knows one.
 
-    An address elsewhere is that of a disclaimer, or of whoever advertises below everybody's mail.
+    An address below is that of a disclaimer, or of whoever advertises under everybody's mail.
     """
-    told: list[str] = []
-    introduced = False
-    for paragraph in paragraphs(notice):
-        tells = bool(marks.says(paragraph) & ABOUT_DELIVERY)
-        if tells or introduced:
-            told.append(paragraph)
-        introduced = paragraph.endswith(":") and (tells or introduced)
-    return "\n".join(told) or notice
+    told = [*paragraphs(notice)]
+    end, introduced = 0, False
+    for number, paragraph in enumerate(told, 1):
+        tells = introduced or bool(marks.says(paragraph) & ABOUT_DELIVERY)
+        introduced = tells and paragraph.endswith(":")
+        end = number if tells else end
+    return "\n".join(told[:end] or told)
 
 
 def paragraphs(text: str) -> Iterator[str]:

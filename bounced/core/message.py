@@ -6,8 +6,6 @@ identifiers of the mail that its sender sent; nothing in it is believed to be a 
 """
 
 import re
-from collections.abc import Iterable
-
 from bounced.core.marks import Marks
 from bounced.core.mime import Headers, Part, header_of, parse
 from bounced.core.returned import ReturnedMail
@@ -34,6 +32,7 @@ _RECEIPT = frozenset(
         "text/disposition-notification",
     )
 )
+_DELETED = re.compile(r"^Disposition[ \t]*:.*\bautomatic-action\b.*\bdeleted\b", re.MULTILINE | re.IGNORECASE)
 _FEEDBACK = frozenset(("message/feedback-report", "text/feedback-report"))
 # Delivery-status fields, RFC 3464 section 2, in a part of their own that is called something else.
 _UNTYPED = ("text/plain", "application/octet-stream")
@@ -50,16 +49,18 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
     """The same for a message that lies inside another."""
     texts: list[Part] = []
     statuses: list[str] = []
+    receipts: list[Part] = []
     feedback: str | None = None
     inner: Part | None = None
     returned: Headers | None = None
-    leaves = _leaves(root, 0)
-    for part in leaves:
+    for part in _leaves(root, 0):
         kind = part.content_type
         if kind in _STATUS or (texts and returned is None and _is_status(part)):
             statuses.append(part.text)
         elif kind in _FEEDBACK:
             feedback = feedback or part.text
+        elif kind in _RECEIPT:
+            receipts.append(part)
         elif kind in _RETURNED:
             message = part.message
             if kind in ("message/rfc822", "message/global"):
@@ -75,17 +76,24 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
             and len(texts) < MAX_TEXTS
         ):
             texts.append(part)
-    is_receipt = not statuses and _is_receipt(root, leaves)
-    if is_receipt:
+    is_receipt = not statuses and (bool(receipts) or _calls_itself_receipt(root))
+    if is_receipt and _refuses(receipts, texts, marks):
+        is_receipt, statuses = False, [part.text for part in receipts]
+    elif is_receipt:
         texts = []  # a mail was displayed or thrown away: whatever the words are, they report no delivery
     return ReturnedMail(
         root.headers, tuple(texts), "\n\n".join(statuses), marks, is_receipt, feedback, inner, returned
     )
 
 
-def _is_receipt(root: Part, leaves: Iterable[Part]) -> bool:
-    report_type = root.parameters.get("report-type", "").lower()
-    return report_type == "disposition-notification" or any(part.content_type in _RECEIPT for part in leaves)
+def _refuses(receipts: list[Part], texts: list[Part], marks: Marks) -> bool:
+    """Whether it is how Sieve says that it refused a message, RFC 5429 section 2.2.1, as Dovecot does a full mailbox."""
+    is_automatic = any(_DELETED.search(part.text) for part in receipts)
+    return is_automatic and any("failed" in marks.says(part.text) for part in texts)
+
+
+def _calls_itself_receipt(root: Part) -> bool:
+    return root.parameters.get("report-type", "").lower() == "disposition-notification"
 
 
 def _is_status(part: Part) -> bool:

@@ -221,6 +221,20 @@ def test_a_read_receipt_is_no_bounce(kind, words):
     assert reading.verdicts == ()
 
 
+def test_a_receipt_by_which_sieve_refuses_is_a_bounce():
+    """RFC 5429 section 2.2.1; Dovecot says so that a mailbox is full."""
+    refusal = DISPOSITION.replace(
+        "manual-action/MDN-sent-manually; displayed", "automatic-action/MDN-sent-automatically; deleted"
+    )
+    words = "Your message to <jane@example.org> was automatically rejected:\nQuota exceeded (mailbox for user is full)"
+    for notice, expected in ((words, ["jane@example.org"]), ("It was deleted without being read.", [])):
+        mail = dsn(refusal, notice=notice, part="Content-Type: message/disposition-notification\n")
+        assert (
+            names(read(mail.replace("report-type=delivery-status", "report-type=disposition-notification")))
+            == expected
+        )
+
+
 def test_a_returned_read_receipt_does_not_hide_the_bounce():
     returned = dsn(DISPOSITION, part="Content-Type: message/disposition-notification\n")
     assert names(read(dsn(GROUP, returned=returned.replace("=_b", "=_inner")))) == ["jane@example.org"]

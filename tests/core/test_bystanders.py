@@ -81,6 +81,11 @@ def test_nobody_is_meant_by_what_a_gateway_writes_below_every_mail(below):
     ]
 
 
+def test_nobody_is_meant_in_a_signature():
+    notice = "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\nxyzzy\n\n-- \nhotline@gateway.example\nplugh@gateway.example\n"
+    assert names(read(notice.replace("plugh", "hotline"))) == []
+
+
 def test_a_file_is_no_recipient():
     notice = (
         "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n"
