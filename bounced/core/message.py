@@ -6,6 +6,7 @@ identifiers of the mail that its sender sent; nothing in it is believed to be a 
 """
 
 import re
+
 from bounced.core.marks import Marks
 from bounced.core.mime import Headers, Part, header_of, parse
 from bounced.core.returned import ReturnedMail
@@ -66,30 +67,39 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
             if kind in ("message/rfc822", "message/global"):
                 inner = inner or message
             returned = returned or message.headers
-        elif returned is None and "received" in part.headers and part is not root:
-            returned = part.headers  # a returned message whose own header took the place of the part's
-        elif returned is None and texts and _is_header(part):
-            returned = header_of(part.text)
+        elif returned is None and (
+            header := _header_of_returned(part, is_root=part is root, is_first=not texts)
+        ):
+            returned = header
         elif (
             returned is None
             and kind.startswith(("text/", "message/", "multipart/"))
             and len(texts) < MAX_TEXTS
         ):
             texts.append(part)
+    statuses = statuses or _refusals(receipts, texts, marks)
     is_receipt = not statuses and (bool(receipts) or _calls_itself_receipt(root))
-    if is_receipt and _refuses(receipts, texts, marks):
-        is_receipt, statuses = False, [part.text for part in receipts]
-    elif is_receipt:
+    if is_receipt:
         texts = []  # a mail was displayed or thrown away: whatever the words are, they report no delivery
     return ReturnedMail(
         root.headers, tuple(texts), "\n\n".join(statuses), marks, is_receipt, feedback, inner, returned
     )
 
 
-def _refuses(receipts: list[Part], texts: list[Part], marks: Marks) -> bool:
-    """Whether it is how Sieve says that it refused a message, RFC 5429 section 2.2.1, as Dovecot does a full mailbox."""
-    is_automatic = any(_DELETED.search(part.text) for part in receipts)
-    return is_automatic and any("failed" in marks.says(part.text) for part in texts)
+def _refusals(receipts: list[Part], texts: list[Part], marks: Marks) -> list[str]:
+    """The fields of receipts by which Sieve says that it refused a message, RFC 5429 section 2.2.1.
+
+    Dovecot says so that a mailbox is full.
+    """
+    automatic = [part.text for part in receipts if _DELETED.search(part.text)]
+    return automatic if automatic and any("failed" in marks.says(part.text) for part in texts) else []
+
+
+def _header_of_returned(part: Part, *, is_root: bool, is_first: bool) -> Headers | None:
+    """The header of the returned message, where it took the place of the part's, or is a text by itself."""
+    if "received" in part.headers and not is_root:
+        return part.headers
+    return header_of(part.text) if not is_first and _is_header(part) else None
 
 
 def _calls_itself_receipt(root: Part) -> bool:
