@@ -21,7 +21,7 @@ _DOMAIN = rf"@(?P<domain>\[[0-9A-Za-z.:]{{3,45}}\]|{_LABELS}{{1,255}}+(?!{_LABEL
 # In running text a part of an address is somebody else's address: nothing that may belong to it stands at its
 # ends. A quotation mark before it opens; one after it closes, and is no end of a quoted local part. A
 # parenthesis in a word that does not close is a piece of a local part that nobody can have. What begins with a slash
-# is X.400's "/S=Doe/..." or the name of a file.
+# is a mailbox where it is X.400's, "/S=Doe/...", else the name of a file.
 _ADDRESS = re.compile(
     rf"""(?<![^\s<>()\[\]:;,"])(?<![^\s<>()\[\]:;,=]")"""
     rf"""(?:(?<![A-Za-z0-9]\()|(?=[^\s()]{{1,600}}+\)))(?!/[^\s=@]{{0,320}}+@)"""

@@ -99,7 +99,9 @@ def find(
 
     A mailbox that is called like a server's is a recipient as any other when the returned mail went to it.
     """
-    notice = notice.partition("\n-- \n")[0]  # RFC 3676 section 4.3: nobody is meant in a signature
+    body, _, signature = notice.rpartition("\n-- \n")  # RFC 3676 section 4.3
+    if not (marks.says(signature) & ABOUT_DELIVERY or has_reply(signature)):
+        notice = body or notice
     reader = _Reader(marks, own)
     reader.take([line[:MAX_LINE] for line in notice.split("\n", MAX_LINES)[:MAX_LINES]])
     weak: list[Mention] = []

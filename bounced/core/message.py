@@ -7,12 +7,14 @@ identifiers of the mail that its sender sent; nothing in it is believed to be a 
 
 import re
 
+from bounced.core import fields
 from bounced.core.marks import Marks
 from bounced.core.mime import Headers, Part, header_of, parse
 from bounced.core.returned import ReturnedMail
 
 MAX_DEPTH = 8  # multiparts within multiparts; real reports have two
 MAX_TEXTS = 8  # text parts that are taken for the notice
+MAX_RECEIPT = 8_192  # characters of a receipt's fields
 
 _RETURNED = frozenset(
     (
@@ -33,7 +35,7 @@ _RECEIPT = frozenset(
         "text/disposition-notification",
     )
 )
-_DELETED = re.compile(r"^Disposition[ \t]*:.*\bautomatic-action\b.*\bdeleted\b", re.MULTILINE | re.IGNORECASE)
+_FIELD_LINE = re.compile(r"^[ \t]*[^\s:]{1,40}:[ \t]+\S.*$", re.MULTILINE)
 _FEEDBACK = frozenset(("message/feedback-report", "text/feedback-report"))
 # Delivery-status fields, RFC 3464 section 2, in a part of their own that is called something else.
 _UNTYPED = ("text/plain", "application/octet-stream")
@@ -89,10 +91,18 @@ def of_part(root: Part, marks: Marks) -> ReturnedMail:
 def _refusals(receipts: list[Part], texts: list[Part], marks: Marks) -> list[str]:
     """The fields of receipts by which Sieve says that it refused a message, RFC 5429 section 2.2.1.
 
-    Dovecot says so that a mailbox is full.
+    Dovecot says so that a mailbox is full. What is thrown away unread has the same disposition, and quotes a subject.
     """
-    automatic = [part.text for part in receipts if _DELETED.search(part.text)]
-    return automatic if automatic and any("failed" in marks.says(part.text) for part in texts) else []
+    automatic = [part.text for part in receipts if _is_automatic(part.text[:MAX_RECEIPT])]
+    opening = _FIELD_LINE.sub("", texts[0].text.lstrip().partition("\n\n")[0]) if texts and automatic else ""
+    return automatic if "failed" in marks.says(opening) else []
+
+
+def _is_automatic(receipt: str) -> bool:
+    """Whether nobody looked at the message before it was deleted: the disposition of RFC 8098 section 3.2.6."""
+    disposition = next((value for name, value, _ in fields.each(receipt) if name == "disposition"), "")
+    mode, _, kind = disposition.lower().partition(";")
+    return "automatic-action" in mode and kind.strip().startswith("deleted")
 
 
 def _header_of_returned(part: Part, *, is_root: bool, is_first: bool) -> Headers | None:

@@ -31,9 +31,7 @@ _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
 _CJK = "\u3001-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
 _HAS_CJK = re.compile(rf"[{_CJK}]")
 _SCRIPT_CHANGES = re.compile(rf"(?<=[{_CJK}])(?=[A-Za-z0-9<])|(?<=[A-Za-z0-9>])(?=[{_CJK}])")
-_SENTENCE_ENDS = re.compile(
-    r"(?<=[.!?])\s+|(?<=\))\s+(?=[A-Z])|(?<=\u3002)|\s+(?=I'm not going to try again)"
-)
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=\))\s+(?=[A-Z])|(?<=\u3002)| (?=I'm not going to try again)")
 # How a notice tells who wrote and who was to get the mail that was stopped, in the languages of gateways.
 _TO_LINE = re.compile(
     r"^[\s>*|-]{0,20}(?:To|An|Para|Aan|\u00c0|\u0410\u0434\u0440\u0435\u0441\u0430\u0442|\u5b9b\u5148)[ \t]*:(.*)",

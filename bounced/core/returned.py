@@ -44,7 +44,7 @@ _QUOTED = re.compile(r"^(?:[ \t]*>)+ ?", re.MULTILINE)
 
 
 class ReturnedMail(Struct, frozen=True, dict=True):
-    """The parts of one mail by what they are for: `texts` in order, `status` all delivery-status fields.
+    """The parts of one mail by what they are for: `texts` in order, `status` all fields that tell of delivery.
 
     `is_receipt` says that it is a message disposition notification, RFC 8098: the receipt of a reader.
     """

@@ -71,10 +71,22 @@ _QUOTES = re.compile(
 _BEFORE_QUOTE = ("said: ", "reason: ", " with: ", " was: ", "<ip>: ", "<ip> : ")
 
 # What the reporting server guesses is no evidence: "possible causes are a full mailbox, a misspelled address ...", "if
-# the user does not exist ...".
+# the user does not exist ..."; nor is what a gateway says of itself: "this message was checked for spam by ...".
 _GUESSES = re.compile(
     r"\b(?:possible|common|likely|usual|typical) (?:reasons|causes)\b.*"
     r"|\bif (?:the|this|that|your) (?:user|recipient|address|mailbox|account|domain|sender)\b.*"
+    r"|\b(?:message|mail|email) (?:was|has been|is) (?:checked|scanned|analy[sz]ed) (?:for|against|by)\b.*"
+    r"|\bmensaje analizado contra\b.*"
+)
+_BEFORE_GUESS = (
+    " causes",
+    " reasons",
+    "if th",
+    "if your",
+    " checked ",
+    " scanned ",
+    " analy",
+    "mensaje analizado",
 )
 
 # Letters that no decomposition turns into plain ones.
@@ -124,7 +136,7 @@ def mask(text: str) -> str:
     if "<fqdn>" in text:
         text = _LOCAL_PART.sub(lambda match: f"{match[1]} <addr>", text)
     text = _quoted(text)
-    if " causes" in text or " reasons" in text or "if th" in text or "if your" in text:
+    if any(words in text for words in _BEFORE_GUESS):
         text = _GUESSES.sub("", text)
     for wrapper in _WRAPPERS:
         text = text.replace(wrapper, " ")

@@ -12,7 +12,7 @@ import re
 from bounced.core.address import canonical
 
 _VERP = re.compile(
-    r"(?!srs[01]|prvs)[^+=@]{1,64}?(?:\+(?![^=@-]*\d[^=@-]*-)|-return-\d{1,12}-)(?P<local>[^=@]{1,64})=(?P<domain>[^=@+]{3,255})@[^@]+",
+    r"(?!srs[01]|prvs)[^+=@]{1,64}?(?:\+(?![^=@]{0,64}\d[^=@-]{0,64}-)|-return-\d{1,12}-)(?P<local>[^=@]{1,64})=(?P<domain>[^=@+]{3,255})@[^@]+",
     re.IGNORECASE,
 )
 

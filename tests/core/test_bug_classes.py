@@ -224,10 +224,14 @@ def test_a_read_receipt_is_no_bounce(kind, words):
 def test_a_receipt_by_which_sieve_refuses_is_a_bounce():
     """RFC 5429 section 2.2.1; Dovecot says so that a mailbox is full."""
     refusal = DISPOSITION.replace(
-        "manual-action/MDN-sent-manually; displayed", "automatic-action/MDN-sent-automatically; deleted"
+        "manual-action/MDN-sent-manually; displayed", "automatic-action/MDN-sent-automatically;\n deleted"
     )
     words = "Your message to <jane@example.org> was automatically rejected:\nQuota exceeded (mailbox for user is full)"
-    for notice, expected in ((words, ["jane@example.org"]), ("It was deleted without being read.", [])):
+    quoted = (
+        "Your message\n\n  To: Jane\n  Subject: Undelivered: user unknown\n\nwas deleted without being read."
+    )
+    in_one = quoted.replace("\n\n", "\n")
+    for notice, expected in ((words, ["jane@example.org"]), (quoted, []), (in_one, [])):
         mail = dsn(refusal, notice=notice, part="Content-Type: message/disposition-notification\n")
         assert (
             names(read(mail.replace("report-type=delivery-status", "report-type=disposition-notification")))

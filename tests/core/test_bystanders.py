@@ -70,13 +70,33 @@ def test_an_address_that_other_words_introduce_is_no_recipient():
         "Examplia Ltd, 12 High Street. info@gateway.example",
         "This message is confidential. Was it not meant for you, let privacy@gateway.example know.",
         "If you have received this mail in error, please notify us: virus-desk@gateway.example",
-        "-- \nThe hotline of your provider: hotline@gateway.example",
     ],
 )
 def test_nobody_is_meant_by_what_a_gateway_writes_below_every_mail(below):
     notice = "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\nThe mailbox is full.\n\n"
     assert names(read(notice + below)) == []
     assert names(read(notice + "It could not be delivered to jane@example.org\n\n" + below)) == [
+        "jane@example.org"
+    ]
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "This was created automatically to inform the sender that the mail to jane@example.org could not be delivered.",
+        "It could not be delivered.\n-- \n\n<jane@example.org>: 550 5.1.1 user unknown",
+        "It could not be delivered.\n\nThere is nobody called jane@example.org at our company any more.",
+        "550 <jane@example.org>... Sender is not on the recipient's list",
+    ],
+)
+def test_a_recipient_beside_whom_somebody_else_is_spoken_of(notice):
+    report = f"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n{notice}\n"
+    assert names(read(report)) == ["jane@example.org"]
+
+
+def test_the_bounce_of_a_digest():
+    report = "Subject: Undeliverable: club Digest, Vol 41, Issue 12\n\n<jane@example.org>: 550 5.1.1 user unknown\n"
+    assert names(read(f"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.org\n{report}")) == [
         "jane@example.org"
     ]
 

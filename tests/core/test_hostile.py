@@ -97,6 +97,13 @@ BOMBS = {
     "a complaint of fields": full_of(
         b"a:\n", MULTIPART + b"--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\n"
     ),
+    "a receipt of dispositions": full_of(
+        b"Disposition: automatic-action ",
+        MULTIPART + b"--b\n\nIt was rejected.\n--b\nContent-Type: message/disposition-notification\n\n",
+    ),
+    "blanks in a notice": full_of(
+        b" ", PLAIN % b"" + b"It could not be delivered.\n\n<a@b.example>:\nHello."
+    ),
     "json in json": full_of(b'{"Message":', PLAIN % b"" + b"\n"),
     "host names": full_of((b"a" * 63 + b".") * 14 + b"\n", PLAIN % b"" + b"<a@b.example>: failed\n"),
 }

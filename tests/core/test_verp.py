@@ -22,6 +22,7 @@ NOBODY = (
         ("bounces-anna-maria=example.org@bounces.example.com", None),
         ("bounces+4711-jane=example.org@bounces.example.com", None),
         ("bounces+0b1c-anna-maria=example.org@bounces.example.com", None),
+        ("bounces+news-4711-jane=example.org@bounces.example.com", None),
         ("bounces+anna-maria=example.org@bounces.example.com", "anna-maria@example.org"),
         ("bounces+jane2=example.org@bounces.example.com", "jane2@example.org"),
         ("bounces+a=b=example.org@bounces.example.com", None),
