@@ -9,8 +9,8 @@ import re
 MAX_TEXT = 524_288  # characters that are read: some 2,000 recipients; those beyond are counted
 MAX_VALUE = 8_192  # characters of one value up to which lines go on with it
 
-# field-name ":" field-body, or a line that is no field. Lenient: blanks before the colon.
-_LINE = re.compile(r"^(?:([A-Za-z][A-Za-z0-9-]*+)[ \t]*+:[ \t]*+)?+(.*)$", re.MULTILINE)
+# field-name ":" field-body, or a line that is no field, such as a URL. Lenient: blanks before the colon.
+_LINE = re.compile(r"^(?:([A-Za-z][A-Za-z0-9-]*+)[ \t]*+:(?!//)[ \t]*+)?+(.*)$", re.MULTILINE)
 
 
 def each(text: str) -> list[tuple[str, str, bool]]:
