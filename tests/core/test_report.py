@@ -207,7 +207,9 @@ def test_line_ends(line_end):
 
 
 def test_a_diagnostic_that_lost_its_indentation():
-    status = report_of(f"{GROUP}Diagnostic-Code: smtp; 550 5.1.1 Nobody\nof that name, see\nhttps://example.org/\n")
+    status = report_of(
+        f"{GROUP}Diagnostic-Code: smtp; 550 5.1.1 Nobody\nof that name, see\nhttps://example.org/\n"
+    )
     assert status.recipients[0].diagnostic == "550 5.1.1 Nobody of that name, see https://example.org/"
 
 
