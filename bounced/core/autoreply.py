@@ -23,6 +23,6 @@ def read(mail: ReturnedMail) -> Report | None:
         or (submitted.startswith("auto-generated") and any(name in headers for name in _ANSWERED))
         or any(name in headers for name in _FIELDS)
         or headers.get("precedence").lower() == "auto_reply"
-        or "autoreply" in mail.marks.says(headers.get("subject")) | mail.marks.says(mail.notice)
+        or "autoreply" in mail.marks.says(mail.subject) | mail.marks.says(mail.notice)
     )
     return Report(Kind.AUTOREPLY, source=SOURCE) if is_automatic else None

@@ -30,5 +30,5 @@ def read(mail: ReturnedMail) -> Report | None:
 
 def by_subject(mail: ReturnedMail) -> Report | None:
     """A complaint or an opt-out that says so in its subject only; ask this of mail that is nothing else."""
-    is_complaint = "feedback" in mail.marks.says(mail.headers.get("subject"))
+    is_complaint = "feedback" in mail.marks.says(mail.subject)
     return Report(Kind.FEEDBACK, source=SOURCE) if is_complaint else None

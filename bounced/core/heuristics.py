@@ -21,8 +21,8 @@ FIELDS = ("from", "to", "subject", "x-mailer", "auto-submitted", "x-failed-recip
 
 def read(mail: ReturnedMail) -> Report | None:
     """The recipients that flufl.bounce finds in the notice of a server; None when it finds none."""
-    headers, says = mail.headers, mail.marks.says
-    if "server" not in says(headers.get("from")) or "unrelated" in says(headers.get("subject")):
+    says = mail.marks.says
+    if "server" not in says(mail.headers.get("from")) or "unrelated" in says(mail.subject):
         return None  # it would believe any letter that quotes a report, and any digest
     message = Message()
     for name in FIELDS:

@@ -67,7 +67,7 @@ def read(mail: ReturnedMail) -> Report | None:
     own = _own(mail)
     mentions = find(notice, marks, own, partial(_addressees, mail), guess=is_sure or is_foreign)
     if not mentions and is_sure:  # some name the recipient in the subject alone, or all that they have to say
-        subject = mail.headers.get("subject")
+        subject = mail.subject
         lines = [] if "reason" in marks.says(notice) else [subject]
         named = find(subject, marks, own, set, guess=True)
         mentions = [Mention(m.address, [], lines) for m in named if m.address not in own]
@@ -127,7 +127,7 @@ def _is_foreign(mail: ReturnedMail, notice: str) -> bool:
     daemon = mail.has_null_path and _DAEMON.match(mailbox.find(mail.headers.get("from")) or "")
     if not (daemon or _declares_report(mail)) or mail.is_reply or mail.is_receipt or notice.isascii():
         return False
-    return not (mail.marks.says(mail.headers.get("subject")) | mail.marks.says(notice)) & _SPOKEN
+    return not (mail.marks.says(mail.subject) | mail.marks.says(notice)) & _SPOKEN
 
 
 def _declares_report(mail: ReturnedMail) -> bool:
@@ -157,8 +157,7 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     that delivery failed: somebody must be named and a reply quoted, then.
     """
     headers = mail.headers
-    subject = headers.get("subject")
-    heading = frozenset[str]() if mail.is_reply else marks.says(subject)
+    heading = frozenset[str]() if mail.is_reply else marks.says(mail.subject)
     said = marks.says(notice)
     about = (heading | said) & ABOUT_DELIVERY
     server = mail.is_from_server or _declares_report(mail)

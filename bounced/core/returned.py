@@ -21,6 +21,11 @@ _REPORTING_IN_TEXT = re.compile(r"^[ \t>]*Reporting-MTA[ \t]*:", re.MULTILINE | 
 _REPLIED = re.compile(
     r"\s*(?:re|aw|sv|antw|vs|odp|rif|res|ynt|回复|答复|回覆)\s*(?:\[\d+\]\s*)?[:\uff1a]", re.IGNORECASE
 )
+_GATEWAY_TAGS = re.compile(
+    r"^(?:\s{0,9}[\[({*]{1,5}[^\[\](){}*]{0,30}\b(?:ext|external|extern|externe|spam|junk|suspicious|caution|untrusted|disarmed)\b"
+    r"[^\[\](){}*]{0,30}[\])}*]{1,5}:?\s{0,9}){1,5}",
+    re.IGNORECASE,
+)
 _FORWARDED = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|doorst|转发|轉寄)\s*[:\uff1a]", re.IGNORECASE)
 # Header fields as mail readers of several languages write them above what they pass on.
 _FORWARDED_FIELDS = tuple(
@@ -70,6 +75,11 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         # What has been returned in a part of its own is not copied below the notice too.
         notice, copy = (text, "") if self.status and self._returned is not None else self.marks.cut(text)
         return self.marks.without_footers(notice), copy
+
+    @once
+    def subject(self) -> str:
+        """The subject without what gateways put before that of every mail from outside."""
+        return _GATEWAY_TAGS.sub("", self.headers.get("subject"))
 
     @property
     def feedback(self) -> str | None:
@@ -162,7 +172,7 @@ class ReturnedMail(Struct, frozen=True, dict=True):
     @once
     def is_reply(self) -> bool:
         """Whether a person answers: what is quoted below is old, whatever it reports."""
-        if _REPLIED.match(self.headers.get("subject")):
+        if _REPLIED.match(self.subject):
             return True
         # Readers name the mail that they pass on in In-Reply-To, too.
         return "in-reply-to" in self.headers and not (self._is_forward or self.is_from_server)
@@ -175,7 +185,7 @@ class ReturnedMail(Struct, frozen=True, dict=True):
         if self._is_list:
             return True
         # Servers, too, call their reports bulk; these say in the subject what they are.
-        return self._precedence in _BULK and "failed" not in self.marks.says(self.headers.get("subject"))
+        return self._precedence in _BULK and "failed" not in self.marks.says(self.subject)
 
     @property
     def _is_list(self) -> bool:
@@ -187,7 +197,7 @@ class ReturnedMail(Struct, frozen=True, dict=True):
 
     @property
     def _is_forward(self) -> bool:
-        return _FORWARDED.match(self.headers.get("subject")) is not None
+        return _FORWARDED.match(self.subject) is not None
 
     @property
     def _reports_in_text(self) -> bool:
@@ -202,7 +212,7 @@ class ReturnedMail(Struct, frozen=True, dict=True):
             or self._precedence in _BULK
             or headers.get("auto-submitted").lower().startswith("auto-replied")
             or any(name in headers for name in _AUTOREPLY_FIELDS)
-            or "autoreply" in self.marks.says(headers.get("subject"))
+            or "autoreply" in self.marks.says(self.subject)
         ):
             return False
         return self.has_null_path or self._is_forward

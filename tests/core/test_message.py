@@ -180,3 +180,18 @@ def test_a_header_without_a_blank_line_after_it():
         "Content-Type: message/delivery-status\nFinal-Recipient: rfc822; jane@example.org\nAction: failed\n--b--\n"
     )
     assert [verdict.recipient for verdict in reading.verdicts] == ["jane@example.org"]
+
+
+@pytest.mark.parametrize(
+    ("written", "subject"),
+    [
+        ("[EXT] Re: Undelivered mail", "Re: Undelivered mail"),
+        ("***SPAM*** [External]: Rejected posting to CLUB", "Rejected posting to CLUB"),
+        ("{Spam?} failure notice", "failure notice"),
+        ("[club] Undelivered mail", "[club] Undelivered mail"),
+        ("[Delivery failure] Our letter", "[Delivery failure] Our letter"),
+        ("Extended warranty", "Extended warranty"),
+    ],
+)
+def test_a_subject_is_read_without_what_gateways_put_before_it(written, subject):
+    assert message.read(f"Subject: {written}\n\n".encode(), KNOWN.marks).subject == subject
