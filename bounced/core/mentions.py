@@ -132,7 +132,7 @@ def _up_to_delivery(notice: str, marks: Marks) -> str:
     told = [*paragraphs(notice)]
     end, introduced = 0, False
     for number, paragraph in enumerate(told, 1):
-        tells = introduced or bool(marks.says(paragraph) & ABOUT_DELIVERY)
+        tells = introduced or bool(marks.says(paragraph) & ABOUT_DELIVERY) or has_reply(paragraph)
         introduced = tells and paragraph.endswith(":")
         end = number if tells else end
     return "\n".join(told[:end] or told)

@@ -42,6 +42,7 @@ _BLANKS_BEFORE_COLON = re.compile(r"^([!-9;-~]+)[ \t]+:", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(.)")
 _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
+_NOT_ASCII = re.compile(r"[^\0-\x7f]")
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(=\?)")
 # Possessive: without, a tag that never ends costs the square of its length.
 _TAG = re.compile(r"<(/?)(!|[A-Za-z][A-Za-z0-9]*+(?=[\s/>:]))[^<>]*+>")  # and no <jane@example.org>
@@ -302,7 +303,8 @@ def decode_charset(data: bytes, charset: str) -> str:
             return data.decode(candidate)
         except UnicodeDecodeError:
             text = data.decode(candidate, "replace")
-            if text.count("\ufffd") * 200 <= len(text):
+            broken = text.count("\ufffd")
+            if broken * 200 <= len(text) and broken * 2 <= len(_NOT_ASCII.findall(text)):
                 return text  # the right charset, with a character cut or broken here and there
     return data.decode(guess(data) or "latin_1", "replace")
 

@@ -165,6 +165,13 @@ def test_a_character_cut_or_broken_costs_only_itself():
     assert decode_charset(text.encode("euc_jp")[:-1], "euc-jp")[:-1] == text[:-1]
 
 
+def test_a_few_accents_among_many_letters_are_no_broken_utf_8():
+    assert (
+        decode_charset("Olá, não foi possível. ".encode("latin-1") + b"and so on " * 200, "")[:10]
+        == "Olá, não f"
+    )
+
+
 @pytest.mark.parametrize(
     ("markup", "text"),
     [
