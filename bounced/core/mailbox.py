@@ -40,6 +40,9 @@ _PAIRS = {
 }  # what encloses an address, though a local part may begin with it
 # A word and a comma, right before an address.
 _WORD_AND_COMMA = re.compile(r"(?:^|[\s<>()\[\]:;\"])[^\s<>()\[\]:;,\"@]{1,64},$")
+# What an address goes on with, at either end, that is not all of it.
+_BEFORE = re.compile(r"[\w.+=~-]")
+_BEHIND = re.compile(r"[\w-]|\.\w")
 _SOURCE_ROUTE = re.compile(r"<(?:@[^\s@:,<>]{1,255},?){1,16}:")
 # RFC 6533 section 3: utf-8-addr-xtext and -unitext hexpoint, e.g. \x{00E9}
 _HEXPOINT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
@@ -72,6 +75,20 @@ def find(text: str) -> str | None:
     if match and _is_part(match):
         return next(iter(find_all(text)), None)
     return _bare(match) if match else None
+
+
+def position(address: str, text: str) -> int:
+    """Where `address` stands in `text`, in either case and not as a part of another; -1: nowhere."""
+    if text.isascii():  # as to lower others may change their length
+        address, text = address.lower(), text.lower()
+    at = text.find(address) if address else -1
+    while at >= 0:
+        end = at + len(address)
+        is_part = _BEFORE.match(text, at - 1) if at else None
+        if not (is_part or _BEHIND.match(text, end)):
+            break
+        at = text.find(address, end)
+    return at
 
 
 class Mailboxes:

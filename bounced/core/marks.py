@@ -6,7 +6,7 @@ A mark has a role, which is one of
   says why delivery failed, `final` that nobody tries any longer, `warning` that nothing is final;
 - `server`: the From field of a server; `unrelated`: a subject of mail that reports on none of ours;
 - `incoming`: a sentence about mail that the addressee should have got, as quarantines and phishers write;
-- `copy`: the line after which the returned message is copied;
+- `copy`: the line after which the returned message is copied; `closing`: one below which a letter is signed;
 - `footer`: a sentence of a paragraph in which a gateway advertises itself, and which is about no message;
 - `recipient`: a sentence that names a recipient that the report is about, with the address as its group;
   `label`: a line that does so and says nothing else; `bystander`: a line that names somebody else.
@@ -18,7 +18,7 @@ All patterns are RE2: linear in the text, whatever the text.
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ SENTENCES = (
 ABOUT_DELIVERY = frozenset(("failed", "final", "reason", "delayed", "warning", "delivered"))
 # In the order in which they are asked: a bystander is nobody's recipient, a sentence says more than a mere label.
 NAMES = ("bystander", "recipient", "label")
-ROLES = (*SENTENCES, "copy", "footer", *NAMES)
+ROLES = (*SENTENCES, "copy", "closing", "footer", *NAMES)
 MAX_NOTICE = 65_536  # characters of a notice that are read
 MAX_LINE = 1_000  # characters of one line
 MAX_LINES = 2_000
@@ -88,6 +88,7 @@ class Marks:
         names = [m for role in NAMES for m in self.marks if m.role == role]
         self._sentences = _patterns(sentences)
         self._copies = _patterns(m for m in self.marks if m.role == "copy")
+        self._closings = _patterns(m for m in self.marks if m.role == "closing")
         self._footers = _patterns(m for m in self.marks if m.role == "footer")
         self._lines = _patterns(names)
         self._roles = [m.role for m in sentences]
@@ -118,6 +119,15 @@ class Marks:
         if trace:
             return text[: trace.start()], text[trace.start() :]
         return text, ""
+
+    def closings(self, text: str) -> Iterator[int]:
+        """Where each line begins that closes a letter; what is below is a signature, or another letter."""
+        if self._closings.found_in(fold(text[:MAX_NOTICE])):
+            at = 0
+            for line in text[:MAX_NOTICE].split("\n"):
+                if line and self._closings.found_in(fold(line[:MAX_LINE])):
+                    yield at
+                at += len(line) + 1
 
     def without_footers(self, text: str) -> str:
         """The notice without the paragraphs that gateways put under every mail that they let through."""

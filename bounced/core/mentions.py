@@ -7,6 +7,7 @@ address in any sentence, when it is the only one that can be meant. Bystanders a
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from bounced.core.quoted import SEPARATOR, has_reply
 
 MAX_ZONE = 8_192  # characters around a mention in which its reason is looked for
 MAX_ZONE_LINES = 40
+MAX_CLOSINGS = 5  # of letters, in one notice
 
 # Mailboxes that speak for a server or a list: never the recipient, when somebody else is named too.
 _SERVER_MAILBOX = re.compile(
@@ -99,9 +101,11 @@ def find(
 
     A mailbox that is called like a server's is a recipient as any other when the returned mail went to it.
     """
-    body, _, signature = notice.rpartition("\n-- \n")  # RFC 3676 section 4.3
-    if not (marks.says(signature) & ABOUT_DELIVERY or has_reply(signature)):
-        notice = body or notice
+    for closing in islice(marks.closings(notice), MAX_CLOSINGS):
+        signature = notice[closing:]
+        if not (marks.says(signature) & ABOUT_DELIVERY or has_reply(signature)):
+            notice = notice[:closing]
+            break
     reader = _Reader(marks, own)
     reader.take([line[:MAX_LINE] for line in notice.split("\n", MAX_LINES)[:MAX_LINES]])
     weak: list[Mention] = []

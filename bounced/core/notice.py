@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from msgspec.structs import replace
+
 from bounced.core import mailbox, quoted, status
 from bounced.core.mailbox import Mailboxes
 from bounced.core.marks import ABOUT_DELIVERY, Marks
@@ -20,6 +22,7 @@ from bounced.core.returned import ReturnedMail
 
 SOURCE = "notice"
 MAX_MENTIONS = 10  # of one recipient
+MAX_RECIPIENTS = 200  # of one notice; those beyond are counted
 ENOUGH = 4  # signs, weighed, that make a mail a report
 
 _SPOKEN = ABOUT_DELIVERY - {"reason"} | {"autoreply", "feedback"}
@@ -45,6 +48,8 @@ _FROM_LINE = re.compile(
 # A local part alone, as GroupWise writes it: "    jane (550 no such recipient)".
 _LOCAL_PART = re.compile(r"^([ \t]+)([\w.+-]{1,64})(?=[ \t]+\()", re.MULTILINE)
 _ADVICE = re.compile(r"\W*(?:please|bitte|veuillez|por favor|si prega|prosimy)\b", re.IGNORECASE)
+# What stands behind the address of somebody who got the message.
+_DELIVERED = re.compile(r"\W{0,5}(?:delivered|relayed|ok|2\d\d[ -](?:2\.\d\.\d|ok))\b", re.IGNORECASE)
 _SPLIT = re.compile(r"(<[^<>\s]{1,320})\n[ \t]*([^<>\s]{1,255}>)")
 # What stands in one line with the address before an alias: Postfix breaks it where it is long.
 _SPLIT_SOURCE = re.compile(r"\((expanded|generated|forwarded)\s{1,20}(from|by)\s{1,20}(?=<)")
@@ -76,21 +81,29 @@ def read(mail: ReturnedMail) -> Report | None:
         return None
     if all(m.address in own for m in mentions) and _is_about_addressee(mail, notice):
         return None
+    known = {name.lower() for m in mentions for name in (m.address, m.original) if name}
     for address in mailbox.find_all(mail.headers.get("x-failed-recipients")):
-        if not any(same(address, m.address) or same(address, m.original) for m in mentions):
+        if address.lower() not in known:
             mentions.append(Mention(address, [], []))
+    recipients, unread = _recipients(mentions, notice, action, marks)
+    return Report(kind=kind, recipients=recipients, source=SOURCE, unread=unread)
+
+
+def _recipients(
+    mentions: list[Mention], notice: str, action: Action, marks: Marks
+) -> tuple[tuple[RecipientReport, ...], int]:
+    """Those who are mentioned, up to MAX_RECIPIENTS, and how many more there are."""
     groups = list(_grouped(mentions))
-    alone = notice if len(groups) == 1 else ""
-    recipients = tuple(_recipient(group, alone, action, marks) for group in groups)
-    if len(groups) > 1 and not any(recipient.diagnostic for recipient in recipients):
-        # What is said is said of all.
-        recipients = tuple(_recipient(group, notice, action, marks) for group in groups)
-    return Report(kind=kind, recipients=recipients, source=SOURCE)
-
-
-def same(one: str, other: str | None) -> bool:
-    """Whether two addresses as written are one."""
-    return other is not None and one.lower() == other.lower()
+    if len(groups) == 1:
+        return (_recipient(groups[0], notice, action, marks),), 0
+    found = [_recipient(group, "", _fate(group, action, marks), marks) for group in groups[:MAX_RECIPIENTS]]
+    failed = [number for number, recipient in enumerate(found) if recipient.action is action]
+    if failed and not any(found[number].diagnostic for number in failed):
+        said = _recipient(groups[failed[0]], notice, action, marks)  # of all
+        for number in failed:
+            names = found[number].final_recipient, found[number].original_recipient
+            found[number] = replace(said, final_recipient=names[0], original_recipient=names[1])
+    return tuple(found), len(groups[MAX_RECIPIENTS:])
 
 
 def _joined(match: re.Match[str]) -> str:
@@ -191,11 +204,11 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     is_sure = bool(named or about - {"reason"})
     if "warning" in said:
         return Kind.DELAYED, is_sure
+    if "delayed" in said and "final" not in said:  # whatever the subject calls it
+        return Kind.DELAYED, is_sure
     for role, kind in (("failed", Kind.BOUNCE), ("delayed", Kind.DELAYED), ("delivered", Kind.DELIVERED)):
         if role in heading:
             return kind, is_sure
-    if "delayed" in said and "final" not in said:
-        return Kind.DELAYED, is_sure
     return (Kind.BOUNCE if named or about != {"delivered"} else Kind.DELIVERED), is_sure
 
 
@@ -215,6 +228,16 @@ def _grouped(mentions: Iterable[Mention]) -> Iterator[list[Mention]]:
         if len(group) < MAX_MENTIONS:
             group.append(mention)
     yield from groups.values()
+
+
+def _fate(mentions: list[Mention], action: Action, marks: Marks) -> Action:
+    """What became of one of several recipients: some notices tell of those, too, who got the message."""
+    for mention in mentions:
+        own = mention.lines[0] if mention.lines else ""
+        said = own if own.strip() else mention.above
+        if _DELIVERED.match(own) or ("delivered" in marks.says(said) and "failed" not in marks.says(said)):
+            return Action.DELIVERED
+    return action
 
 
 def _recipient(mentions: list[Mention], notice: str, action: Action, marks: Marks) -> RecipientReport:

@@ -156,11 +156,11 @@ def explanation_of(address: str, notice: str) -> str:
 
     Where the mention is the address alone, what is below the blank line is about it.
     """
-    at = notice.find(address) if address else -1
+    at = mailbox.position(address, notice)
     if at < 0:
         return ""
     first, *others = notice[at : at + MAX_TEXT].split("\n")
-    if not any(map(str.isalnum, first.replace(address, ""))) and others and not others[0].strip():
+    if not any(map(str.isalnum, first[len(address) :])) and others and not others[0].strip():
         others = list(dropwhile(lambda line: not line.strip(), others))
     said = [first, *takewhile(lambda line: line.strip() and not _begins_with_address(line), others)]
     return " ".join(" ".join(said).split())

@@ -12,13 +12,18 @@ from functools import reduce
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bounced.core import status
+from bounced.core import mailbox, status
 from bounced.core.address import canonical
 from bounced.core.model import Action, Evidence, RecipientReport, Report
 from bounced.core.quoted import MAX_TEXT, explanation_of
 from bounced.core.returnpath import Proof
 
 _FIRST_LINE = re.compile(r"([245]\d\d)-(?!.*\b\1 )", re.DOTALL)
+
+# How Exim says, below an address, whose alias or .forward led to it.
+_GENERATED = re.compile(
+    r"[>)]{0,2}\s{1,20}\(?(?:generated|expanded|forwarded) (?:from|by):? <?([^()<>\s]{1,64}@[^()<>\s]{1,255})"
+)
 
 # Of several fates of one address the one to believe: it got through to somebody behind it, or it failed.
 _PRECEDENCE = (Action.DELIVERED, Action.RELAYED, Action.FAILED, Action.DELAYED, Action.EXPANDED, None)
@@ -74,6 +79,14 @@ def proven(report: Report, proof: Proof) -> Recipient:
     return Recipient(address, RecipientReport(action=Action.FAILED if failed else None))
 
 
+def before_forwarding(entry: RecipientReport, notice: str) -> RecipientReport:
+    """The entry with the address that the notice says its mail was forwarded from, where the fields do not."""
+    final = entry.final_recipient or ""
+    at = mailbox.position(final, notice)
+    behind = _GENERATED.match(notice, at + len(final)) if at >= 0 else None
+    return replace(entry, original_recipient=behind[1]) if behind else entry
+
+
 def explained(entry: RecipientReport, notice: str, *, alone: bool) -> RecipientReport:
     """The entry with what the notice says of it; all of it, where it is alone and neither named nor diagnosed."""
     named = filter(None, (entry.final_recipient, entry.original_recipient))
@@ -112,7 +125,7 @@ def naming_senders(recipient: RecipientReport, senders: Iterable[str]) -> Recipi
     said = recipient.diagnostic or ""
     lower = said.lower()
     own = {*_mailboxes(recipient)}
-    if any(address in lower for address in own):
+    if any(mailbox.position(address, said) >= 0 for address in own):
         return recipient
     domains = {address.rpartition("@")[2] for address in own}
     for address in filter(None, map(canonical, senders)):

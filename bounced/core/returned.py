@@ -153,10 +153,11 @@ class ReturnedMail(Struct, frozen=True, dict=True):
             return True
         if "server" not in self.marks.says(sender):
             return False
-        if "server" in self.marks.says(mailbox.find(sender) or sender):
-            return True
         path = self.headers.get("return-path")
-        return not self._is_list and (path.upper() in _NULL_PATHS or "server" in self.marks.says(path))
+        is_path = path.upper() in _NULL_PATHS or "server" in self.marks.says(path)
+        if "server" in self.marks.says(mailbox.find(sender) or sender):
+            return is_path  # postmasters write letters, too
+        return not self._is_list and is_path
 
     @property
     def envelope_recipient(self) -> str:

@@ -101,6 +101,54 @@ def test_the_bounce_of_a_digest():
     ]
 
 
+def test_the_address_before_an_alias_that_the_words_alone_tell():
+    notice = "  copy@other.example\n    (generated from jane@example.org)\n    550 5.1.1 user unknown\n"
+    fields = "Final-Recipient: rfc822;copy@other.example\nAction: failed\nStatus: 5.1.1\n"
+    assert names(read(dsn(fields, notice=notice))) == ["jane@example.org"]
+    assert names(read(dsn(fields, notice="copy@other.example is not there: generated from a template"))) == [
+        "copy@other.example"
+    ]
+
+
+def test_some_got_the_message():
+    notice = (
+        "Your message reached these recipients:\n\n  bob@example.org\n\nIt could not be delivered to the following "
+        "recipients because there is no such user:\n\n  jane@example.org\n\njim@example.org: 250 2.1.5 Ok\n"
+    )
+    report = read(f"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n{notice}")
+    assert {verdict.recipient: verdict.action for verdict in report.verdicts} == {
+        "bob@example.org": Action.DELIVERED,
+        "jane@example.org": Action.FAILED,
+        "jim@example.org": Action.DELIVERED,
+    }
+
+
+def test_what_is_said_of_an_address_that_ends_with_another():
+    notice = "joann@example.org\n  Unrouteable address\n\nann@example.org\n  mailbox is full\n"
+    groups = "".join(
+        f"\nFinal-Recipient: rfc822; {name}@example.org\nAction: failed\nStatus: 5.0.0\n"
+        for name in ("ann", "joann")
+    )
+    found = {
+        v.recipient: v.category
+        for v in read(dsn(f"Reporting-MTA: dns; mx.example.org\n{groups}", notice=notice)).verdicts
+    }
+    assert found == {"ann@example.org": Category.FULL_MAILBOX, "joann@example.org": Category.INVALID_MAILBOX}
+
+
+@pytest.mark.parametrize("closing", ["-- ", "Kind regards,", "Mit freundlichen Grüßen"])
+def test_nobody_is_meant_below_the_end_of_a_letter(closing):
+    notice = f"The mailbox of the recipient is full.\n\n{closing}\nIT Department\nhelp@gateway.example\n"
+    report = f"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n{notice}"
+    assert names(read(report)) == []
+
+
+def test_a_new_address_is_nobody_who_failed():
+    notice = "El correo de jane@example.org no existe.\n\nNueva dirección:\nbob@example.org\n"
+    report = f"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n{notice}"
+    assert "bob@example.org" not in names(read(report))
+
+
 def test_nobody_is_meant_in_a_signature():
     notice = "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\nThe mailbox is full.\n"
     assert names(read(f"{notice}\n-- \nhotline@gateway.example\n")) == []

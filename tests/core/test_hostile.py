@@ -101,6 +101,7 @@ BOMBS = {
         b"Disposition: automatic-action ",
         MULTIPART + b"--b\n\nIt was rejected.\n--b\nContent-Type: message/disposition-notification\n\n",
     ),
+    "a notice of addresses": full_of(b"a%d@b.example\n", PLAIN % b"" + b"It could not be delivered to:\n\n"),
     "blanks in a notice": full_of(
         b" ", PLAIN % b"" + b"It could not be delivered.\n\n<a@b.example>:\nHello."
     ),

@@ -24,6 +24,8 @@ def test_a_mark_finds_its_examples(mark, example):
         assert alone.cut(f"above\n{example}\nbelow")[0] == "above\n"
     elif mark.role == "footer":
         assert alone.without_footers(f"above\n\n--\n{example}\nask us\n\nbelow") == "above\n\nbelow"
+    elif mark.role == "closing":
+        assert [*alone.closings(f"above\n{example}\nJane Doe")] == [len("above\n")]
     elif mark.role == "bystander":
         assert alone.named(example) == Named("")
     elif mark.role in marks.NAMES:
