@@ -75,19 +75,14 @@ _BEFORE_QUOTE = ("said: ", "reason: ", " with: ", " was: ", "<ip>: ", "<ip> : ")
 _GUESSES = re.compile(
     r"\b(?:possible|common|likely|usual|typical) (?:reasons|causes)\b.*"
     r"|\bif (?:the|this|that|your) (?:user|recipient|address|mailbox|account|domain|sender)\b.*"
+    r"|\b(?:make sure|check whether|verifiez que|compruebe que|prufen sie, ob|controlli che|verifique se) [^.]*"
     r"|\b(?:message|mail|email) (?:was|has been|is) (?:checked|scanned|analy[sz]ed) (?:for|against|by)\b.*"
     r"|\bmensaje analizado contra\b.*"
 )
 _BEFORE_GUESS = (
-    " causes",
-    " reasons",
-    "if th",
-    "if your",
-    " checked ",
-    " scanned ",
-    " analy",
-    "mensaje analizado",
-)
+    " causes", " reasons", "if th", "if your", "make sure", "check whether", "verifiez que", "compruebe que", "prufen sie",
+    "controlli che", "verifique se", " checked ", " scanned ", " analy", "mensaje analizado",
+)  # fmt: skip
 
 # Letters that no decomposition turns into plain ones.
 _PLAIN = str.maketrans(
