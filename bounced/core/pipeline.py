@@ -223,6 +223,8 @@ def _judged(
         if asks_notice and mail.mentions("MAIL", "EHLO", "HELO"):
             named = recipients.explained(entry, mail.notice, alone=len(found.recipients) == 1)
         named = recipients.naming_senders(named, mail.senders)
+        if judged.category is Category.INVALID_DOMAIN:
+            named = recipients.naming_others(named)
         if named != entry:
             judged = classify(recipients.evidence(named, found), rules)
     return entry, judged

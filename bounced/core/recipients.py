@@ -25,6 +25,13 @@ _GENERATED = re.compile(
     r"[>)]{0,2}\s{1,20}\(?(?:generated|expanded|forwarded) (?:from|by):? <?([^()<>\s]{1,64}@[^()<>\s]{1,255})"
 )
 
+# The host that a server looked up in vain, as Postfix, sendmail and Exim name it; one that answered has an address.
+_LOOKED_UP = re.compile(
+    r"(?:\bname=|\bname server: |\blook ?up (?:host )?|\bunknown host:? |\bhost )"
+    r"([\w-]{1,63}(?:\.[\w-]{1,63}){1,8}\.?)(?![\w.-]|\s?[\[(]| said)",
+    re.IGNORECASE,
+)
+
 # Of several fates of one address the one to believe: it got through to somebody behind it, or it failed.
 _PRECEDENCE = (Action.DELIVERED, Action.RELAYED, Action.FAILED, Action.DELAYED, Action.EXPANDED, None)
 
@@ -138,6 +145,29 @@ def naming_senders(recipient: RecipientReport, senders: Iterable[str]) -> Recipi
             named = rf"(?:(?:{re.escape(local)}|postmaster|abuse)@)?{re.escape(domain)}"
         said = re.sub(rf"(?<![\w.+=~@/-])(?:{named})(?![\w-]|\.\w)", _as_sender, said, flags=re.IGNORECASE)
     return replace(recipient, diagnostic=said)
+
+
+def naming_others(recipient: RecipientReport) -> RecipientReport:
+    """The entry with a diagnostic that says so where the host that was not found is none of the recipient's domain.
+
+    It is a relay, or the host that an MX names: its own fault, and nothing is said of the recipient's domain.
+    """
+    said = recipient.diagnostic or ""
+    domains = [address.rpartition("@")[2] for address in _mailboxes(recipient)]
+    hosts = {match[1].lower().rstrip(".") for match in _LOOKED_UP.finditer(said)}
+    if not hosts or any(
+        _is_within(host, domain) or _is_within(domain, host) for host in hosts for domain in domains
+    ):
+        return recipient
+    return replace(recipient, diagnostic=_LOOKED_UP.sub(_as_another, said))
+
+
+def _is_within(name: str, domain: str) -> bool:
+    return name == domain or name.endswith(f".{domain}")
+
+
+def _as_another(found: re.Match[str]) -> str:
+    return found[0].replace(found[1], "another host")
 
 
 def _as_sender(name: re.Match[str]) -> str:

@@ -80,8 +80,8 @@ _GUESSES = re.compile(
     r"|\bmensaje analizado contra\b.*"
 )
 _BEFORE_GUESS = (
-    " causes", " reasons", "if th", "if your", "make sure", "check whether", "verifiez que", "compruebe que", "prufen sie",
-    "controlli che", "verifique se", " checked ", " scanned ", " analy", "mensaje analizado",
+    " causes", " reasons", "if th", "if your", "make sure", "check whether", "verifiez que", "compruebe que",
+    "prufen sie", "controlli che", "verifique se", " checked ", " scanned ", " analy", "mensaje analizado",
 )  # fmt: skip
 
 # Letters that no decomposition turns into plain ones.

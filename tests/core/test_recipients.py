@@ -112,6 +112,23 @@ def test_the_notice_is_asked_for_what_follows_the_first_line_of_a_reply():
     assert verdict.category == "policy-related"
 
 
+@pytest.mark.parametrize(
+    ("diagnostic", "category"),
+    [
+        ("Name service error for name=relay.sender.example type=A: Host not found", "connection-error"),
+        ("550 5.1.2 Host unknown (Name server: relay.sender.example.: host not found)", "connection-error"),
+        ("Name service error for name=example.org type=MX: Host not found", "invalid-domain"),
+        ("Name service error for name=mx.example.org type=A: Host not found", "invalid-domain"),
+        ("host mx.other.example[192.0.2.1] said: 550 5.1.2 Domain does not exist", "invalid-domain"),
+    ],
+)
+def test_a_host_that_is_none_of_the_recipients_domain_says_nothing_of_it(diagnostic, category):
+    """One dead relay must not rest everybody who was written to."""
+    fields = GROUP.replace("5.1.1", "5.4.4") + f"Diagnostic-Code: smtp; {diagnostic}\n"
+    (verdict,) = read(dsn(fields, notice="")).verdicts
+    assert verdict.category == category
+
+
 def test_the_notice_is_not_asked_when_the_diagnostic_settles_it():
     fields = GROUP + "Diagnostic-Code: smtp; 550 5.1.1 User unknown\n"
     (entry,) = read(dsn(fields, notice="<jane@example.org>: mailbox full\n")).report.recipients
