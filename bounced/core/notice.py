@@ -175,7 +175,8 @@ def _kind(mail: ReturnedMail, notice: str, marks: Marks) -> tuple[Kind | None, b
     about = (heading | said) & ABOUT_DELIVERY
     server = mail.is_from_server or _declares_report(mail)
     is_unrelated = "unrelated" in heading or "incoming" in said
-    if mail.is_receipt or is_unrelated or (mail.is_reply and not server):
+    encloses_report = mail.status != "" and mail.is_letter
+    if mail.is_receipt or is_unrelated or encloses_report or (mail.is_reply and not server):
         return None, False
     named = "x-failed-recipients" in headers
     null_path = mail.has_null_path and not mail.is_bulk

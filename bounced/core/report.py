@@ -58,14 +58,14 @@ _COMMENT = re.compile(r"\([^()]*\)")
 def read(mail: ReturnedMail) -> Report | None:
     """The report in the delivery-status fields of `mail`; None when they name no recipient."""
     text = mail.status or mail.fields_in_text
-    found = _read(text, mail) if text else None
+    found = _read(text, mail) if text and not mail.is_letter else None
     return None if found is None or found.names_nobody else found
 
 
 def nameless(mail: ReturnedMail) -> Report | None:
     """The report in fields that tell a recipient's fate, and not whose: others may know; None when there is none."""
     found = _read(mail.status, mail)
-    return found if len(found.recipients) == 1 else None
+    return found if len(found.recipients) == 1 and not mail.is_letter else None
 
 
 def _read(text: str, mail: ReturnedMail) -> Report:

@@ -21,6 +21,7 @@ _REPORTING_IN_TEXT = re.compile(r"^[ \t>]*Reporting-MTA[ \t]*:", re.MULTILINE | 
 _REPLIED = re.compile(
     r"\s*(?:re|aw|sv|antw|vs|odp|rif|res|ynt|回复|答复|回覆)\s*(?:\[\d+\]\s*)?[:\uff1a]", re.IGNORECASE
 )
+_OPENS_TAG = ("[", "(", "{", "*")
 _GATEWAY_TAGS = re.compile(
     r"^(?:\s{0,9}[\[({*]{1,5}[^\[\](){}*]{0,30}\b(?:ext|external|extern|externe|spam|junk|suspicious|caution|untrusted|disarmed)\b"
     r"[^\[\](){}*]{0,30}[\])}*]{1,5}:?\s{0,9}){1,5}",
@@ -79,7 +80,8 @@ class ReturnedMail(Struct, frozen=True, dict=True):
     @once
     def subject(self) -> str:
         """The subject without what gateways put before that of every mail from outside."""
-        return _GATEWAY_TAGS.sub("", self.headers.get("subject"))
+        written = self.headers.get("subject")
+        return _GATEWAY_TAGS.sub("", written) if written[:1] in _OPENS_TAG else written
 
     @property
     def feedback(self) -> str | None:
@@ -177,6 +179,13 @@ class ReturnedMail(Struct, frozen=True, dict=True):
             return True
         # Readers name the mail that they pass on in In-Reply-To, too.
         return "in-reply-to" in self.headers and not (self._is_forward or self.is_from_server)
+
+    @property
+    def is_letter(self) -> bool:
+        """Whether somebody answers, or a list passes it on: a report in it is enclosed to be read by people."""
+        if self.has_null_path:
+            return False  # as most have: letters come from somebody
+        return self.is_reply or (self._is_list and not self.is_from_server)
 
     @once
     def is_bulk(self) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from bounced.core.model import Action, Category
-from tests.core.reading import dsn, names, read
+from tests.core.reading import GROUP, dsn, names, read
 
 NOBODY_NAMED = """\
 From: MAILER-DAEMON@mx.example.org
@@ -108,6 +108,15 @@ def test_the_address_before_an_alias_that_the_words_alone_tell():
     assert names(read(dsn(fields, notice="copy@other.example is not there: generated from a template"))) == [
         "copy@other.example"
     ]
+
+
+@pytest.mark.parametrize(
+    "headers", ["List-Id: <club.example.net>\n", "In-Reply-To: <letter@app.example.com>\n"]
+)
+def test_a_letter_that_encloses_a_report_blames_nobody(headers):
+    by_a_server = dsn(GROUP, headers=headers)
+    assert names(read(by_a_server)) == ["jane@example.org"]
+    assert names(read(by_a_server.replace("MAILER-DAEMON@relay.example.net", "Ann <ann@example.net>"))) == []
 
 
 def test_some_got_the_message():
