@@ -70,14 +70,18 @@ def read(mail: ReturnedMail) -> Report | None:
         return None
     action = {Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}.get(kind, Action.FAILED)
     own = _own(mail)
-    mentions = find(notice, marks, own, partial(_addressees, mail), guess=is_sure or is_foreign)
+    is_daemon = mail.is_from_server and mail.has_null_path  # which writes of nothing else, whatever its words
+    mentions = find(notice, marks, own, partial(_addressees, mail), guess=is_sure or is_foreign or is_daemon)
     if not mentions and is_sure:  # some name the recipient in the subject alone, or all that they have to say
         subject = mail.subject
         lines = [] if "reason" in marks.says(notice) else [subject]
         named = find(subject, marks, own, set, guess=True)
         mentions = [Mention(m.address, [], lines) for m in named if m.address not in own]
     is_declared = is_foreign and _declares_report(mail)  # the returned header may tell whom it is about
-    if not is_sure and not is_declared and not (mentions and (is_foreign or quoted.has_reply(notice))):
+    tells = (
+        is_foreign or quoted.has_reply(notice) or (is_daemon and any(m.address not in own for m in mentions))
+    )
+    if not is_sure and not is_declared and not (mentions and tells):
         return None
     if all(m.address in own for m in mentions) and _is_about_addressee(mail, notice):
         return None

@@ -119,6 +119,23 @@ def test_a_letter_that_encloses_a_report_blames_nobody(headers):
     assert names(read(by_a_server.replace("MAILER-DAEMON@relay.example.net", "Ann <ann@example.net>"))) == []
 
 
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "The mailbox of jane@example.org is full and cannot receive messages.",
+        "There was a problem with your mail to jane@example.org: the mailbox is full",
+        "550 5.2.2 jane@example.org: quota exceeded",
+    ],
+)
+def test_a_mailer_daemon_writes_of_nothing_else(notice):
+    """Whatever the subject, and though no word says that delivery failed."""
+    header = "Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.org\nTo: bounces@example.com\nSubject: News\n"
+    report = f"{header}\n{notice}\n"
+    (verdict,) = read(report).verdicts
+    assert (verdict.recipient, verdict.category) == ("jane@example.org", Category.FULL_MAILBOX)
+    assert names(read(report.replace("jane@example.org", "bounces@example.com"))) == []
+
+
 def test_some_got_the_message():
     notice = (
         "Your message reached these recipients:\n\n  bob@example.org\n\nIt could not be delivered to the following "
