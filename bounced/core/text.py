@@ -84,13 +84,24 @@ _BEFORE_GUESS = (
     "prufen sie", "controlli che", "verifique se", " checked ", " scanned ", " analy", "mensaje analizado",
 )  # fmt: skip
 
-# Letters that no decomposition turns into plain ones.
+# What no decomposition turns into plain letters and apostrophes.
 _PLAIN = str.maketrans(
     {"ł": "l", "\u0131": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
-    | {"Ł": "L", "\u1e9e": "SS", "Ø": "O", "Æ": "Ae", "Œ": "Oe", "Đ": "D", "Ð": "D", "Þ": "Th"}
+    | {
+        "\u2018": "'",
+        "\u2019": "'",
+        "Ł": "L",
+        "\u1e9e": "SS",
+        "Ø": "O",
+        "Æ": "Ae",
+        "Œ": "Oe",
+        "Đ": "D",
+        "Ð": "D",
+        "Þ": "Th",
+    }
 )
 # To be looked for: translating takes longer than all else here.
-_HAS_NO_PLAIN = re.compile("[łıßøæœđðþŁ\u1e9eØÆŒĐÐÞ]")
+_HAS_NO_PLAIN = re.compile("[\u2018\u2019łıßøæœđðþŁ\u1e9eØÆŒĐÐÞ]")
 _PIECE = 512  # characters
 # Pieces that are remembered: a notice is asked about several times.
 _REMEMBERED = 512
