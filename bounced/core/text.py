@@ -101,7 +101,7 @@ _PLAIN = str.maketrans(
     }
 )
 # To be looked for: translating takes longer than all else here.
-_HAS_NO_PLAIN = re.compile("[\u2018\u2019łıßøæœđðþŁ\u1e9eØÆŒĐÐÞ]")
+_HAS_NO_PLAIN = re.compile("[\u2018\u2019ł\u0131ßøæœđðþŁ\u1e9eØÆŒĐÐÞ]")
 _PIECE = 512  # characters
 # Pieces that are remembered: a notice is asked about several times.
 _REMEMBERED = 512
