@@ -136,6 +136,24 @@ def test_a_mailer_daemon_writes_of_nothing_else(notice):
     assert names(read(report.replace("jane@example.org", "bounces@example.com"))) == []
 
 
+def test_a_postmaster_writes_letters_too():
+    letter = (
+        "From: postmaster@customer.example\nTo: bounces@example.com\nSubject: Mail to you comes back\n\n"
+        "Your server says <sales@example.com>: 550 5.1.1 user unknown. Could you look into it?\n"
+    )
+    assert names(read(f"Return-Path: <john.smith@customer.example>\n{letter}")) == []
+
+
+@pytest.mark.parametrize(
+    "promise",
+    ["The message will be retried.", "Next attempt in 30 minutes.", "Der Server versucht es weiterhin."],
+)
+def test_what_is_tried_again_is_delayed_whatever_the_subject_calls_it(promise):
+    header = "Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.org\nSubject: Undelivered mail\n"
+    verdict = read(f"{header}\njane@example.org: host not found\n\n{promise}\n").verdicts[0]
+    assert (verdict.recipient, verdict.action) == ("jane@example.org", Action.DELAYED)
+
+
 def test_some_got_the_message():
     notice = (
         "Your message reached these recipients:\n\n  bob@example.org\n\nIt could not be delivered to the following "
