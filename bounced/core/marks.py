@@ -104,17 +104,9 @@ class Marks:
     def cut(self, text: str) -> tuple[str, str]:
         """Split a notice where a copy of the returned message begins: what is before, and the copy."""
         text = text[:MAX_NOTICE]
-        if self._copies.found_in(fold(text)):
-            at = 0
-            for line in text.split("\n"):
-                after = at + len(line) + 1
-                if (
-                    line
-                    and self._copies.found_in(fold(line[:MAX_LINE]))
-                    and (text[:at].strip() or _FIELD.match(text, after))  # else it is a heading
-                ):
-                    return text[:at], text[after:]
-                at = after
+        for at, after in _lines_found(self._copies, text):
+            if text[:at].strip() or _FIELD.match(text, after):  # else it is a heading
+                return text[:at], text[after:]
         trace = _TRACE.search(text)
         if trace:
             return text[: trace.start()], text[trace.start() :]
@@ -122,12 +114,7 @@ class Marks:
 
     def closings(self, text: str) -> Iterator[int]:
         """Where each line begins that closes a letter; what is below is a signature, or another letter."""
-        if self._closings.found_in(fold(text[:MAX_NOTICE])):
-            at = 0
-            for line in text[:MAX_NOTICE].split("\n"):
-                if line and self._closings.found_in(fold(line[:MAX_LINE])):
-                    yield at
-                at += len(line) + 1
+        return (at for at, _ in _lines_found(self._closings, text[:MAX_NOTICE]))
 
     def without_footers(self, text: str) -> str:
         """The notice without the paragraphs that gateways put under every mail that they let through."""
@@ -175,6 +162,17 @@ def load(text: str) -> Marks:
 
 def _patterns(marks: Iterable[Mark]) -> Patterns:
     return Patterns(f"(?m){mark.pattern}" for mark in marks)
+
+
+def _lines_found(patterns: Patterns, text: str) -> Iterator[tuple[int, int]]:
+    """Where each line begins that one of the patterns is found in, and where the line after it does."""
+    if patterns.found_in(fold(text)):
+        at = 0
+        for line in text.split("\n"):
+            after = at + len(line) + 1
+            if line and patterns.found_in(fold(line[:MAX_LINE])):
+                yield at, after
+            at = after
 
 
 def _compile(mark: Mark) -> "re2._Regexp[bytes]":

@@ -64,8 +64,10 @@ def read(mail: ReturnedMail) -> Report | None:
 
 def nameless(mail: ReturnedMail) -> Report | None:
     """The report in fields that tell a recipient's fate, and not whose: others may know; None when there is none."""
+    if mail.is_letter:
+        return None
     found = _read(mail.status, mail)
-    return found if len(found.recipients) == 1 and not mail.is_letter else None
+    return found if len(found.recipients) == 1 else None
 
 
 def _read(text: str, mail: ReturnedMail) -> Report:

@@ -155,11 +155,10 @@ class ReturnedMail(Struct, frozen=True, dict=True):
             return True
         if "server" not in self.marks.says(sender):
             return False
-        path = self.headers.get("return-path")
-        is_path = path.upper() in _NULL_PATHS or "server" in self.marks.says(path)
-        if "server" in self.marks.says(mailbox.find(sender) or sender):
-            return is_path  # postmasters write letters, too
-        return not self._is_list and is_path
+        if self._is_list and "server" not in self.marks.says(mailbox.find(sender) or sender):
+            return False
+        path = self.headers.get("return-path")  # postmasters write letters, too
+        return path.upper() in _NULL_PATHS or "server" in self.marks.says(path)
 
     @property
     def envelope_recipient(self) -> str:
