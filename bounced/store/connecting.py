@@ -1,5 +1,6 @@
 """How a connection to one server is made: credentials, TLS, and no wish of redis-py's to try again."""
 
+from asyncio import selector_events
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from bounced.settings.values import secret
 from bounced.store.faults import StoreUnavailable
 
 CONNECT_TIMEOUT = 2.0  # seconds
+# Octets that a stream reads at a time: for each reading asyncio asks the system for as much, else for 256 KiB.
+selector_events._SelectorTransport.max_size = 16 * 1024  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class PasswordFile(CredentialProvider):
