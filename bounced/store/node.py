@@ -79,6 +79,7 @@ class Node:
         self._settings = settings
         self._on_loss = on_loss
         self._idle: list[AbstractConnection] = []  # taken from the client's pool, for the next pipelines
+        self._fresh: AbstractConnection | None = None  # what has answered in this turn of the loop
         self._readers: dict[Any, Any] = dict(client.response_callbacks)  # what redis-py makes of replies
         self._ahead: float | None = None  # server's clock minus the loop's, never too large
         self._barrier: Barrier | None = None
@@ -220,7 +221,8 @@ class Node:
         redis-py's own pipelines do the same, in three times the time: they keep what a retry would need.
         """
         pool = self._client.connection_pool
-        await asyncio.sleep(0)  # if the server has closed a connection meanwhile, the loop sees it now
+        if not self._idle or self._idle[-1] is not self._fresh:
+            await asyncio.sleep(0)  # if the server has closed a connection meanwhile, the loop sees it now
         connection = self._idle.pop() if self._idle else await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             await pool.ensure_connection(connection)
@@ -231,11 +233,16 @@ class Node:
             raise
         finally:
             self._idle.append(connection)
+        self._fresh = connection
+        asyncio.get_running_loop().call_soon(self._age)
         readers = self._readers
         for i, command in enumerate(commands):
             if (read := readers.get(command[0])) is not None and not isinstance(replies[i], Exception):
                 replies[i] = read(replies[i])
         return replies
+
+    def _age(self) -> None:
+        self._fresh = None
 
 
 async def _replies(connection: AbstractConnection, number: int) -> list[Any]:
