@@ -14,7 +14,6 @@ import time
 from msgspec import Struct, field
 
 from bounced import events
-from bounced.core import verp
 from bounced.core.model import Action, Kind, Reading, Severity, Verdict
 from bounced.core.policy import Change, Outcome, Result, What
 from bounced.core.returnpath import Proof
@@ -42,8 +41,8 @@ class Arrival(Struct, frozen=True):
     peer: str
     reverse_path: str  # "" for the null reverse-path
     recipients: tuple[str, ...]  # of the envelope
-    # What the return paths among the recipients prove, None for one that proves nothing and counts all the same.
-    # None at all: every recipient is a mailbox for people.
+    # What the return paths among the recipients prove, None for one that proves nothing and counts all the same. The
+    # other recipients are mailboxes for people.
     claims: tuple[Proof | None, ...]
     at: int = field(default_factory=lambda: int(time.time()))  # Unix time
 
@@ -72,13 +71,9 @@ class Arrival(Struct, frozen=True):
         return tuple(proofs) or (None,)
 
     @property
-    def verp(self) -> str | None:
-        """Whom the envelope says that the report is about: one that comes from a server, to one return path."""
-        return (
-            verp.recipient(self.recipients[0])
-            if not self.reverse_path and len(self.recipients) == 1
-            else None
-        )
+    def return_path(self) -> str:
+        """Where a report came to that comes from a server, to one return path; "" for all else."""
+        return self.recipients[0] if not self.reverse_path and len(self.recipients) == 1 else ""
 
 
 def is_for_people(local_part: str) -> bool:
@@ -109,17 +104,18 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - a fault of ours must cost the peer a retry, not its report
             events.internal_error(arrival.peer, error)
         else:
-            await self._keep(arrival)
+            if self._keeping is not None:
+                await self._keep(self._keeping, arrival)
             return ACCEPTED
         return TRY_AGAIN
 
-    async def _keep(self, arrival: Arrival) -> None:
+    @staticmethod
+    async def _keep(keeping: Keeping, arrival: Arrival) -> None:
         """Keep the message for some days; a disk that does not take it costs nothing else."""
-        if self._keeping is not None:
-            try:
-                await asyncio.to_thread(self._keeping.keep, arrival.content, arrival.envelope)
-            except Exception as error:  # noqa: BLE001 - what was recorded has its 250, also if no thread can start
-                events.keep_failed(str(error))
+        try:
+            await asyncio.to_thread(keeping.keep, arrival.content, arrival.envelope)
+        except Exception as error:  # noqa: BLE001 - what was recorded has its 250, also if no thread can start
+            events.keep_failed(str(error))
 
     async def _accept(self, arrival: Arrival) -> None:
         started = time.perf_counter()
@@ -144,7 +140,7 @@ class Intake:
                 _log(_facts(arrival, started, proof), reading, outcomes)
             whole = time.perf_counter() - started
             events.report_read(reading.report.kind, read=read, store=stored, whole=whole)
-        if any(is_for_people(address.rsplit("@", 1)[0]) for address in arrival.recipients):
+        if len(arrival.claims) < len(arrival.recipients):  # some are mailboxes for people
             # The last, as the sender comes again with all of it when the store has failed.
             file = await asyncio.to_thread(
                 self._quarantine.keep, arrival.content, "postmaster", arrival.envelope
@@ -153,7 +149,7 @@ class Intake:
 
     async def _read(self, arrival: Arrival, proof: Proof | None) -> Reading | None:
         try:
-            return await self._reader.read(arrival.delivered, proof, arrival.verp)
+            return await self._reader.read(arrival.delivered, proof, arrival.return_path)
         except ReaderFailed as error:
             events.internal_error(arrival.peer, error.__cause__ or error)
             return None

@@ -40,7 +40,7 @@ _FIELDS = re.compile(rb"(?:[!-9;-~]++[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z
 _BLANK_BEFORE_COLON = re.compile(r":(?<=[ \t]:)")
 _BLANKS_BEFORE_COLON = re.compile(r"^([!-9;-~]+)[ \t]+:", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(.)")
-_PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
+_PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^;]*))')
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
 _NOT_ASCII = re.compile(r"[^\0-\x7f]")
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(=\?)")

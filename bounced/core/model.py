@@ -95,7 +95,10 @@ class Report(Struct, frozen=True):
     @property
     def names_nobody(self) -> bool:
         """Whether it says of no recipient who that is."""
-        return not any(entry.original_recipient or entry.final_recipient for entry in self.recipients)
+        for entry in self.recipients:  # noqa: SIM110 - any() takes thrice the time
+            if entry.original_recipient or entry.final_recipient:
+                return False
+        return True
 
 
 class Evidence(Struct, frozen=True):

@@ -77,12 +77,12 @@ def read(
     *,
     max_recipients: int = 100,
     proof: Proof | None = None,
-    claimed: str | None = None,
+    return_path: str = "",
 ) -> Reading:
     """Read one returned mail and judge its recipients: at most `max_recipients`, or the one that is proven.
 
-    `claimed` is the address that the envelope says it is about (`verp`): that of a report which names nobody. Without
-    it the envelope recipient is asked that stands in the header.
+    `return_path` is where it came to, where the envelope is known: it may say whom a report is about that names nobody
+    (`verp`), and so may the envelope recipient that stands in the header.
     """
     mail = message.read(raw, knowledge.marks)
     found = _report(mail)
@@ -94,7 +94,9 @@ def read(
         if wrapped.recipients:
             mail, found = inner, wrapped
     if proof is None and found.kind in _SAID and found.names_nobody:
-        named = claimed or (verp.recipient(mail.envelope_recipient) if mail.has_null_path else None)
+        named = verp.recipient(return_path)
+        if named is None and mail.has_null_path:
+            named = verp.recipient(mail.envelope_recipient)
         if named:
             found = replace(found, recipients=(_unnamed(found, mail, named),))
     if found.source == report.SOURCE and any(entry.original_recipient is None for entry in found.recipients):

@@ -52,7 +52,9 @@ def test_fields_that_name_nobody_mean_whom_the_returned_mail_or_the_return_path_
     assert (verdict.recipient, verdict.category) == ("jane@example.org", Category.FULL_MAILBOX)
     lists = "From: news@example.com\nTo: a@example.org, b@example.org\n"
     assert names(read(dsn(NAMELESS, returned=lists))) == []
-    verdict = read(dsn(NAMELESS, returned=lists), claimed="b@example.org").verdicts[0]
+    verdict = read(
+        dsn(NAMELESS, returned=lists), return_path="bounces+b=example.org@bounces.example.com"
+    ).verdicts[0]
     assert (verdict.recipient, verdict.status) == ("b@example.org", "5.2.2")
 
 

@@ -89,8 +89,8 @@ def test_a_machine_without_room_for_a_thread_costs_no_report_that_was_recorded(t
         intake = Intake(Reader((), policy, max_recipients=1), store, Quarantine(tmp_path), keeping)
         stack = threading.stack_size(256 << 20)
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (128 << 20), most))
-        try:  # no claim: there is nothing to record
-            return await intake.accept(Arrival(b"mail", "192.0.2.1:25", "", ("jane@example.org",), ()))
+        try:  # for nobody: there is nothing to record
+            return await intake.accept(Arrival(b"mail", "192.0.2.1:25", "", (), ()))
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (soft, most))
             threading.stack_size(stack)
