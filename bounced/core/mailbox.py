@@ -123,8 +123,10 @@ def _is_part(match: re.Match[str]) -> bool:
 
     Enumerations without blanks have an address before the comma.
     """
-    before = match.string[max(0, match.start() - 66) : match.start()]
-    return before.endswith(",") and _WORD_AND_COMMA.search(before) is not None
+    start = match.start()
+    if start == 0 or match.string[start - 1] != ",":
+        return False
+    return _WORD_AND_COMMA.search(match.string[max(0, start - 66) : start]) is not None
 
 
 def _bare(match: re.Match[str]) -> str:

@@ -134,4 +134,7 @@ def _leaves(part: Part, depth: int) -> list[Part]:
     if part.content_type == "multipart/alternative":  # RFC 2046 section 5.1.4
         plain = [child for child in children if child.content_type == "text/plain" and child.body.strip()]
         children = tuple(plain[:1]) or children
-    return [leaf for child in children for leaf in _leaves(child, depth + 1)]
+    leaves: list[Part] = []
+    for child in children:
+        leaves += _leaves(child, depth + 1) if child.is_multipart else [child]
+    return leaves

@@ -102,7 +102,7 @@ class Headers:
         return f"\n{name}:" in self._lower
 
     def __bool__(self) -> bool:
-        return len(self._text) > len("\n\n")
+        return self._text != "\n\n"
 
     def get(self, name: str) -> str:
         """The value of field-name ":" field-body, RFC 5322 section 2.2, unfolded and RFC 2047 decoded, else ""."""
@@ -130,7 +130,8 @@ class Headers:
     def parameters(self) -> dict[str, str]:
         """The parameters of the content-type by lower-case name."""
         _, semicolon, rest = self.get("content-type").partition(";")
-        return {m[1].lower(): _parameter(m) for m in _PARAMETER.finditer(semicolon + rest)}
+        found = _PARAMETER.findall(semicolon + rest)
+        return {name.lower(): _unescaped(quoted) or bare.strip() for name, quoted, bare in found}
 
     @once
     def encoding(self) -> str:
@@ -155,10 +156,15 @@ class Part:
         """The parameters of the content-type by lower-case name."""
         return self.headers.parameters
 
+    @property
+    def is_multipart(self) -> bool:
+        """RFC 2046 section 5.1."""
+        return self.content_type.startswith("multipart/")
+
     @once
     def children(self) -> tuple["Part", ...]:
         """The parts of a multipart, as far as `MAX_PARTS` of the message reach; none for anything else."""
-        if not self.content_type.startswith("multipart/"):
+        if not self.is_multipart:
             return ()
         default = "message/rfc822" if self.content_type == "multipart/digest" else "text/plain"
         spans = zip(self._left, self._spans(), strict=False)
@@ -272,10 +278,7 @@ _headers_of_part = lru_cache(256)(_headers)
 _NO_HEADERS = Headers(b"")
 
 
-def _parameter(match: re.Match[str]) -> str:
-    quoted, bare = match[2], match[3]
-    if quoted is None:
-        return bare.strip()
+def _unescaped(quoted: str) -> str:
     return _ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted
 
 

@@ -204,6 +204,7 @@ def _address(group: Group, name: str, problems: list[str]) -> str | None:
     return found
 
 
+@lru_cache(status.AGAIN)
 def _mailbox(value: str) -> str | None:
     """The mailbox that a field's value is, or else holds; what may be the end of a local part with blanks is none."""
     whole = mailbox.whole(value)

@@ -47,8 +47,13 @@ def normalise(field: str) -> str | None:
 @lru_cache(AGAIN)
 def find(text: str) -> str | None:
     """Return the first enhanced status code in running text that says something, else the first, else None."""
-    codes = [_code(match) for match in _IN_TEXT.finditer(text)]
-    return next((code for code in codes if is_specific(code)), codes[0] if codes else None)
+    first = None
+    for match in _IN_TEXT.finditer(text):
+        code = _code(match)
+        if is_specific(code):
+            return code
+        first = first or code
+    return first
 
 
 def is_specific(code: str | None) -> bool:

@@ -50,7 +50,6 @@ _ID = re.compile(r"(?!xgemail)(?=(?:[a-z_.-]*\d){3})[\w.-]{9,}|\d{5,}", re.IGNOR
 # "User jane.doe unknown": what has the form of a host is the local part of an address there.
 _LOCAL_PART = re.compile(r"\b(user|username|mailbox|recipient|account|login) <fqdn>(?! <ip>)")
 _CAMEL = re.compile(r"[A-Z](?<=[a-z].)")
-_HYPHENS = str.maketrans("_-", "  ")
 
 # Who keeps a list, and how lists are called: the only words inside names that say why mail was refused.
 _LISTS = (
@@ -138,7 +137,7 @@ def mask(text: str) -> str:
         text = _AMONG_WIDE.sub(r" \1\2 ", text)
     text = text.replace(",", ", ").replace(";", "; ").replace("...", "... ")
     text = " ".join([word if word.isalpha() else _mask_word(word) for word in text.split()])
-    text = _CAMEL.sub(lambda capital: f" {capital[0]}", text).translate(_HYPHENS).lower()
+    text = _CAMEL.sub(lambda capital: f" {capital[0]}", text).replace("_", " ").replace("-", " ").lower()
     if "<fqdn>" in text:
         text = _LOCAL_PART.sub(lambda match: f"{match[1]} <addr>", text)
     text = _quoted(text)
