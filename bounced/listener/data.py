@@ -10,6 +10,8 @@ from collections.abc import Callable
 END_OF_DATA = b"\r\n.\r\n"
 NO_ROOM = "452 4.3.1 Too much mail at once, come back later"
 BARE_CR = re.compile(rb"\r(?!\n)")
+# Lines that begin with a dot, of which a list may be made.
+FEW = 100
 # Whoever sends this much more than the limit is not going to stop: hang up.
 GRACE = 64 * 1024
 
@@ -76,9 +78,11 @@ def _without_dots(data: bytes) -> bytes:
         raise DataError("554 5.6.0 Lines of a message end in CRLF", fatal=True)
     if not has_dots:
         return data[2:-3]
-    # Each piece of this slice is a line's start: the CRLF in front, and none of the final dot. In two steps, as
-    # bytes.replace counts before it replaces.
-    return b"\r\n".join(data[:-3].split(b"\r\n."))[2:]
+    # Each piece of this slice is a line's start: the CRLF in front, and none of the final dot. For a few, splitting
+    # takes half of the time that replacing does, which counts before it begins.
+    pieces = data[:-3].split(b"\r\n.", FEW)
+    pieces[-1] = pieces[-1].replace(b"\r\n.", b"\r\n")
+    return b"\r\n".join(pieces)[2:]
 
 
 def is_ambiguous(data: bytes, *, has_dots: bool) -> bool:
