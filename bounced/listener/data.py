@@ -71,11 +71,11 @@ class Data:
 
 
 def _without_dots(data: bytes) -> bytes:
-    dot = data.find(
-        b"\n."
-    )  # at the start of a line: mostly the final one, and what is before it stays as it is
+    dot = data.find(b"\n.")  # the first at the start of a line: mostly the final one
     if BARE_CR.search(data) or is_ambiguous(data[dot:-3]):
         raise DataError("554 5.6.0 Lines of a message end in CRLF", fatal=True)
+    if dot == len(data) - 4:
+        return data[2:-3]
     # Each piece of this is a line's start: the CRLF in front, and none of the final dot.
     return (data[: dot - 1] + data[dot - 1 : -3].replace(b"\r\n.", b"\r\n"))[2:]
 
