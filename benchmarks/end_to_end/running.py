@@ -16,7 +16,7 @@ from typing import Any
 from bounced.store.embedded import binary
 from tests.process import children
 
-SERVER_CORE, OTHER_CORE = "0", "1"
+SERVER_CORE, OTHER_CORE, BOTH_CORES = "0", "1", "0,1"
 LIMITS = (
     "connections",
     "connections_per_address",
@@ -37,6 +37,7 @@ class Running:
     process: "subprocess.Popen[bytes]"
     redis_port: int = 0
     redis: "subprocess.Popen[bytes] | None" = None
+    others: str = OTHER_CORE  # the cores of whoever sends, and of Redis
 
 
 def free_port() -> int:
@@ -64,13 +65,13 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def redis() -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+def redis(core: str = OTHER_CORE) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
     """The server of the embedded store, with its durability: each write is synced before it is confirmed."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         settings = ["--dir", folder, "--save", "", "--appendonly", "yes", "--appendfsync", "always"]
         process = subprocess.Popen(
-            pinned(OTHER_CORE, binary(), "--port", str(port), *settings), stdout=subprocess.DEVNULL
+            pinned(core, binary(), "--port", str(port), *settings), stdout=subprocess.DEVNULL
         )
         try:
             wait_for(port, process)
@@ -92,10 +93,12 @@ def settings_of(folder: str, port: int, redis_port: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(name: str, *more: str, sampled: Path | None = None, core: str = SERVER_CORE) -> Iterator[Running]:
+def running(
+    name: str, *more: str, sampled: Path | None = None, core: str = SERVER_CORE, others: str = OTHER_CORE
+) -> Iterator[Running]:
     """Run "bounced", or one of peers.py. `more` are settings of bounced."""
     port = free_port()
-    with redis() as (redis_port, store), tempfile.TemporaryDirectory() as folder:
+    with redis(others) as (redis_port, store), tempfile.TemporaryDirectory() as folder:
         if name == "bounced":
             module = ["-m", "benchmarks.end_to_end.sampling", str(sampled)] if sampled else ["-m", "bounced"]
             limits = (f"smtp.limits.{limit}=0" for limit in LIMITS)
@@ -109,7 +112,7 @@ def running(name: str, *more: str, sampled: Path | None = None, core: str = SERV
             )
         try:
             wait_for(port, process)
-            yield Running(name, port, process, redis_port, store)
+            yield Running(name, port, process, redis_port, store, others)
         finally:
             process.terminate()
             process.wait()
@@ -133,7 +136,12 @@ def load(server: Running, **options: Any) -> dict[str, float]:
     before = processor_seconds(server.process), processor_seconds(server.redis)
     done = subprocess.run(
         pinned(
-            OTHER_CORE, sys.executable, "-m", "benchmarks.end_to_end.load", f"127.0.0.1:{server.port}", *words
+            server.others,
+            sys.executable,
+            "-m",
+            "benchmarks.end_to_end.load",
+            f"127.0.0.1:{server.port}",
+            *words,
         ),
         cwd=ROOT,
         capture_output=True,
