@@ -236,8 +236,8 @@ def fill(server: Running, start: int, end: int) -> None:
 
 
 def start(*, quick: bool) -> None:
-    """From the start of the program to its first connection, and what --help takes."""
-    times = []
+    """From the start of the program to its first connection and its first reply, and what --help takes."""
+    times, replied = [], []
     for _ in range(3 if quick else 9):
         port = free_port()
         with redis() as (redis_port, _), tempfile.TemporaryDirectory() as folder:
@@ -250,9 +250,13 @@ def start(*, quick: bool) -> None:
             )
             wait_for(port, process)
             times.append(time.perf_counter() - began)
+            with socket.create_connection(("127.0.0.1", port)) as peer:
+                peer.recv(100)
+            replied.append(time.perf_counter() - began)
             process.terminate()
             process.wait()
     say(f"\nStart to listening: {statistics.median(times) * 1000:.0f} ms")
+    say(f"Start to the first greeting: {statistics.median(replied) * 1000:.0f} ms")
     for words in (["--help"], ["check", "--help"]):
         times = []
         for _ in range(3 if quick else 9):
