@@ -133,6 +133,9 @@ class Repair:
             if not fields:
                 fates[name] = Fate.FORGOTTEN
                 continue
+            if not _untold(_field(fields, "seen")) <= {event.message for event in events}:
+                fates[name] = Fate.UNEXPLAINED
+                continue
             now = await self._server.now(self._keys.record_named(name), deadline)
             record = read_record(fields, 0)
             standing = without(events, undone.union(undoes), record, self._policy, now)
@@ -217,6 +220,12 @@ def _state(standing: Standing, policy: Policy) -> State:
     if standing.hard_until is not None:
         return State.HARD
     return State.BRINK if standing.soft + 1 >= policy.soft_limit else State.ACTIVE
+
+
+def _untold(seen: str) -> set[str]:
+    """Return the digests of messages of which the record knows, and no event may tell yet."""
+    entries = [seen[i : i + WIDTH] for i in range(0, len(seen), WIDTH)]
+    return {entry[:-2] for entry in entries if entry.endswith("?")}
 
 
 def _relettered(seen: str, letters: Mapping[str, str]) -> str:

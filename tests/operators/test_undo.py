@@ -239,6 +239,20 @@ def test_what_cannot_be_meant_is_refused(valkey, options, words):
     assert words in done.stderr
 
 
+def test_what_a_daemon_has_counted_and_not_told_of_yet_is_not_lost(valkey, store):
+    record(valkey, hard(JANE, "m0", **BAD), hard(JANE, "m1", **GOOD))
+    # As it is between the first pipeline of a commit, which counts m1, and the second, which tells of it.
+    [(event, _)] = store.xrevrange("bounced:events", count=1)
+    store.xdel("bounced:events", event)
+    seen = store.hget(f"bounced:addr:{JANE}", "seen")
+    store.hset(f"bounced:addr:{JANE}", "seen", f"{seen[:-1]}?")
+    assert "events do not explain" in undo(valkey, "--rule", "bad-rule", "--yes").stdout
+    assert standing(store, JANE)[:2] == (0, True)
+    record(valkey, hard(JANE, "m1", **GOOD))  # its sender had no 250, and comes again
+    undo(valkey, "--rule", "bad-rule", "--yes")
+    assert standing(store, JANE)[:2] == (0, True)
+
+
 def test_reports_that_come_meanwhile_are_not_lost_and_keys_agree(valkey, store):
     """Other daemons record while an undo runs: what they say stays, and each derived key follows its hash."""
     addresses = [f"a{n}@example.org" for n in range(300)]
