@@ -11,6 +11,7 @@ at once: a refused sender comes again, whereas one that waits takes memory.
 import asyncio
 import contextlib
 import hashlib
+import select
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
@@ -79,7 +80,6 @@ class Node:
         self._settings = settings
         self._on_loss = on_loss
         self._idle: list[AbstractConnection] = []  # taken from the client's pool, for the next pipelines
-        self._fresh: AbstractConnection | None = None  # what has answered in this turn of the loop
         self._readers: dict[Any, Any] = dict(client.response_callbacks)  # what redis-py makes of replies
         self._ahead: float | None = None  # server's clock minus the loop's, never too large
         self._barrier: Barrier | None = None
@@ -95,6 +95,8 @@ class Node:
             self._on_loss()
             return [StoreUnavailable(self.down)] * len(commands)
         started = _now()
+        if started >= deadline:
+            return [StoreUnavailable("no answer in time")] * len(commands)
         try:
             async with asyncio.timeout_at(deadline):
                 await self._known()
@@ -221,10 +223,10 @@ class Node:
         redis-py's own pipelines do the same, in three times the time: they keep what a retry would need.
         """
         pool = self._client.connection_pool
-        if not self._idle or self._idle[-1] is not self._fresh:
-            await asyncio.sleep(0)  # if the server has closed a connection meanwhile, the loop sees it now
         connection = self._idle.pop() if self._idle else await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
+            if _has_ended(connection):
+                await connection.disconnect(nowait=True)
             await pool.ensure_connection(connection)
             await connection.send_packed_command(b"".join([pack_command(each) for each in commands]))  # type: ignore[arg-type]
             replies = await _replies(connection, len(commands))
@@ -233,16 +235,24 @@ class Node:
             raise
         finally:
             self._idle.append(connection)
-        self._fresh = connection
-        asyncio.get_running_loop().call_soon(self._age)
         readers = self._readers
         for i, command in enumerate(commands):
             if (read := readers.get(command[0])) is not None and not isinstance(replies[i], Exception):
                 replies[i] = read(replies[i])
         return replies
 
-    def _age(self) -> None:
-        self._fresh = None
+
+def _has_ended(connection: AbstractConnection) -> bool:
+    """Whether a connection on which nothing is awaited has something to read: that its server has closed it.
+
+    The socket is asked, as the loop may not have come to see it yet.
+    """
+    writer: Any = connection._writer  # noqa: SLF001
+    if writer is None:
+        return False
+    asked = select.poll()
+    asked.register(writer.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(asked.poll(0))
 
 
 async def _replies(connection: AbstractConnection, number: int) -> list[Any]:

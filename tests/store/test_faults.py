@@ -12,7 +12,7 @@ import pytest
 from bounced.core.policy import Outcome, Policy, Result
 from bounced.store import Store, StoreUnavailable
 from bounced.store.commit import COMMIT_SECONDS, QUEUE
-from bounced.store.server import REDIRECTIONS
+from bounced.store.server import REDIRECTIONS, Server
 from tests.redis_server import wait_for
 from tests.store.proxy import Proxy
 from tests.store.refusals import REFUSALS
@@ -97,6 +97,32 @@ def test_a_refusal_is_named_and_changes_nothing_and_is_over_when_it_is_over(own_
         await store.close()
 
     asyncio.run(scenario())
+
+
+def test_a_connection_that_was_closed_before_the_loop_could_see_it_costs_nothing(server):
+    async def scenario() -> None:
+        store = await opened(f"redis://127.0.0.1:{server.port}/0")
+        for i in range(20):
+            with server.client() as client:
+                client.client_kill_filter(_type="normal", skipme=True)
+            assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_comes_too_late_is_not_sent(server):
+    async def scenario() -> None:
+        node = Server(f"redis://127.0.0.1:{server.port}/0")
+        now = asyncio.get_running_loop().time()
+        await node.ping(now + 5)
+        [reply] = await node.run([("SET", HARD, "1")], now - 1)
+        assert isinstance(reply, StoreUnavailable)
+        await node.close()
+
+    asyncio.run(scenario())
+    with server.client() as client:
+        assert not client.exists(HARD)
 
 
 TRY_AGAIN = "TRYAGAIN Multiple keys request during rehashing of slot"
