@@ -42,7 +42,7 @@ class Arrival(Struct, frozen=True):
     reverse_path: str  # "" for the null reverse-path
     recipients: tuple[str, ...]  # of the envelope
     # What the return paths among the recipients prove, None for one that proves nothing and counts all the same. The
-    # other recipients are mailboxes for people.
+    # other recipients that the listener took are mailboxes for people.
     claims: tuple[Proof | None, ...]
     at: int = field(default_factory=lambda: int(time.time()))  # Unix time
 
@@ -71,8 +71,8 @@ class Arrival(Struct, frozen=True):
         return tuple(proofs) or (None,)
 
     @property
-    def return_path(self) -> str:
-        """Where a report came to that comes from a server, to one return path; "" for all else."""
+    def reported_to(self) -> str:
+        """The one recipient of the envelope to whom a server reports; "" where several do, or somebody else."""
         return self.recipients[0] if not self.reverse_path and len(self.recipients) == 1 else ""
 
 
@@ -99,6 +99,7 @@ class Intake:
             await self._accept(arrival)
         except StoreUnavailable as error:
             events.store_unavailable(error.cause, arrival.peer)
+            error.__traceback__ = None  # its frames hold the message, and what holds the error
         except OSError as error:
             events.quarantine_failed(str(error), arrival.peer)
         except Exception as error:  # noqa: BLE001 - a fault of ours must cost the peer a retry, not its report
@@ -149,7 +150,7 @@ class Intake:
 
     async def _read(self, arrival: Arrival, proof: Proof | None) -> Reading | None:
         try:
-            return await self._reader.read(arrival.delivered, proof, arrival.return_path)
+            return await self._reader.read(arrival.delivered, proof, arrival.reported_to)
         except ReaderFailed as error:
             events.internal_error(arrival.peer, error.__cause__ or error)
             return None

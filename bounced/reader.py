@@ -5,7 +5,7 @@ nobody else would be served. A process also bounds what reading may take of memo
 only it: the mail then goes to quarantine. It ends with the daemon, whose pipe it reads from.
 
     at first  length (4 octets, big-endian), pickle of the operator's rules: the files may be others by now
-    request   length, pickle of (content, policy, max_recipients, proof, return_path)
+    request   length, pickle of (content, policy, max_recipients, proof, reported_to)
     answer    length, pickle of a Reading, or of the words for what went wrong
 """
 
@@ -52,10 +52,10 @@ class Reader:
         self._free: list[Process] = []
         self._turn = asyncio.Semaphore(PROCESSES)
 
-    async def read(self, content: bytes, proof: Proof | None, return_path: str = "") -> Reading:
+    async def read(self, content: bytes, proof: Proof | None, reported_to: str = "") -> Reading:
         """Read one message. Raises ReaderFailed."""
         if len(content) > LARGE:
-            return await self._read_elsewhere(content, proof, return_path)
+            return await self._read_elsewhere(content, proof, reported_to)
         try:
             return pipeline.read(
                 content,
@@ -63,7 +63,7 @@ class Reader:
                 self._policy,
                 max_recipients=self.max_recipients,
                 proof=proof,
-                return_path=return_path,
+                reported_to=reported_to,
             )
         except Exception as error:  # the same mail would fail the same way for ever
             raise ReaderFailed from error
@@ -79,8 +79,8 @@ class Reader:
         while self._free:
             _kill(self._free.pop())
 
-    async def _read_elsewhere(self, content: bytes, proof: Proof | None, return_path: str) -> Reading:
-        request = _framed((content, self._policy, self.max_recipients, proof, return_path))
+    async def _read_elsewhere(self, content: bytes, proof: Proof | None, reported_to: str) -> Reading:
+        request = _framed((content, self._policy, self.max_recipients, proof, reported_to))
         async with self._turn:
             try:
                 try:
@@ -150,11 +150,11 @@ def main(requests: BinaryIO, answers: BinaryIO) -> None:
     known = knowledge.compiled(pickle.loads(requests.read(*struct.unpack("!I", requests.read(4)))))  # noqa: S301
     while head := requests.read(4):
         request = pickle.loads(requests.read(*struct.unpack("!I", head)))  # noqa: S301
-        content, policy, max_recipients, proof, return_path = request
+        content, policy, max_recipients, proof, reported_to = request
         answer: object
         try:
             answer = pipeline.read(
-                content, known, policy, max_recipients=max_recipients, proof=proof, return_path=return_path
+                content, known, policy, max_recipients=max_recipients, proof=proof, reported_to=reported_to
             )
         except Exception as error:  # noqa: BLE001 - the daemon logs it
             answer = f"{type(error).__name__}: {error}"

@@ -122,7 +122,7 @@ class Replay:
         content = arrival.delivered if envelope else content
         for proof in arrival.judged_by:
             try:
-                reading = await self._reader.read(content, proof, arrival.return_path)
+                reading = await self._reader.read(content, proof, arrival.reported_to)
             except ReaderFailed:
                 return Replayed(Fate.UNREADABLE)
             reason = unreadable(reading)

@@ -77,12 +77,12 @@ def read(
     *,
     max_recipients: int = 100,
     proof: Proof | None = None,
-    return_path: str = "",
+    reported_to: str = "",
 ) -> Reading:
     """Read one returned mail and judge its recipients: at most `max_recipients`, or the one that is proven.
 
-    `return_path` is where it came to, where the envelope is known: it may say whom a report is about that names nobody
-    (`verp`), and so may the envelope recipient that stands in the header.
+    `reported_to` is the one recipient of the envelope to whom a server reports, "" where there is none: it may say whom
+    a report is about that names nobody (`verp`), and so may the envelope recipient that stands in the header.
     """
     mail = message.read(raw, knowledge.marks)
     found = _report(mail)
@@ -94,7 +94,7 @@ def read(
         if wrapped.recipients:
             mail, found = inner, wrapped
     if proof is None and found.kind in _SAID and found.names_nobody:
-        named = verp.recipient(return_path)
+        named = verp.recipient(reported_to)
         if named is None and mail.has_null_path:
             named = verp.recipient(mail.envelope_recipient)
         if named:

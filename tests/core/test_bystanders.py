@@ -53,7 +53,7 @@ def test_fields_that_name_nobody_mean_whom_the_returned_mail_or_the_return_path_
     lists = "From: news@example.com\nTo: a@example.org, b@example.org\n"
     assert names(read(dsn(NAMELESS, returned=lists))) == []
     verdict = read(
-        dsn(NAMELESS, returned=lists), return_path="bounces+b=example.org@bounces.example.com"
+        dsn(NAMELESS, returned=lists), reported_to="bounces+b=example.org@bounces.example.com"
     ).verdicts[0]
     assert (verdict.recipient, verdict.status) == ("b@example.org", "5.2.2")
 

@@ -42,7 +42,7 @@ def test_whom_an_envelope_recipient_means(envelope_recipient, recipient):
 
 
 def test_a_failure_that_names_nobody_is_about_the_one_of_its_return_path():
-    (verdict,) = read(NOBODY, return_path="bounces+jane=example.org@bounces.example.com").verdicts
+    (verdict,) = read(NOBODY, reported_to="bounces+jane=example.org@bounces.example.com").verdicts
     assert (verdict.recipient, verdict.category, verdict.severity) == (
         "jane@example.org",
         "full-mailbox",
@@ -74,24 +74,24 @@ def test_it_goes_before_a_guess_from_the_returned_header():
         "\n--- Below this line is a copy of the message.\n\nFrom: news@example.com\nTo: list@example.net\n"
     )
     mail = NOBODY + returned
-    assert names(read(mail, return_path="bounces+jane=example.org@bounces.example.com")) == [
+    assert names(read(mail, reported_to="bounces+jane=example.org@bounces.example.com")) == [
         "jane@example.org"
     ]
 
 
 def test_whom_a_report_names_it_is_about():
-    assert names(read(dsn(GROUP), return_path="bounces+other=example.net@bounces.example.com")) == [
+    assert names(read(dsn(GROUP), reported_to="bounces+other=example.net@bounces.example.com")) == [
         "jane@example.org"
     ]
 
 
 @pytest.mark.parametrize("name", ["vacation", "complaint", "delayed", "delivered"])
 def test_what_is_no_failure_is_not_made_one(name):
-    assert read(MESSAGES[name], return_path="bounces+other=example.net@bounces.example.com") == read(
+    assert read(MESSAGES[name], reported_to="bounces+other=example.net@bounces.example.com") == read(
         MESSAGES[name]
     )
 
 
 def test_a_letter_is_not_made_a_failure():
     letter = "From: Ann <ann@example.org>\nSubject: Hello\n\nHow are you?\n"
-    assert names(read(letter, return_path="bounces+other=example.net@bounces.example.com")) == []
+    assert names(read(letter, reported_to="bounces+other=example.net@bounces.example.com")) == []

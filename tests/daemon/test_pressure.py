@@ -1,16 +1,18 @@
 """More comes than goes: who comes is turned away before memory grows, and nobody's flood is paid for by others."""
 
 import asyncio
+import gc
 import os
 import resource
 import signal
 import smtplib
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from bounced.intake import ACCEPTED, Arrival, Intake
+from bounced.intake import ACCEPTED, TRY_AGAIN, Arrival, Intake
 from bounced.keeping import Keeping
 from bounced.quarantine import Quarantine
 from bounced.reader import Reader
@@ -76,6 +78,30 @@ def test_a_connection_over_tls_costs_no_more_than_48_kib(tmp_path):
         for _ in range(200):
             connect()
         assert process.memory(daemon.process.pid) - before < 200 * 48 * 1024
+
+
+def test_a_message_that_the_store_did_not_take_is_gone_with_its_reply(tmp_path):
+    """Held by what went wrong, it would wait for a search for garbage, and many others with it."""
+    policy = Settings().decisions()
+    content = message(1)
+
+    async def scenario() -> list[str]:
+        store = await Store.open("redis://127.0.0.1:1", "bounced", policy, tmp_path)
+        intake = Intake(Reader((), policy, max_recipients=1), store, Quarantine(tmp_path))
+        arrival = Arrival(content, "192.0.2.1:25", "", ("bounces@bounces.example.com",), (None,))
+        try:
+            return [await asyncio.create_task(intake.accept(arrival)) for _ in range(3)]
+        finally:
+            await store.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = sys.getrefcount(content)
+        assert asyncio.run(scenario()) == [TRY_AGAIN] * 3
+        assert sys.getrefcount(content) == before
+    finally:
+        gc.enable()
 
 
 def test_a_machine_without_room_for_a_thread_costs_no_report_that_was_recorded(tmp_path):
