@@ -126,11 +126,11 @@ def _is_header(part: Part) -> bool:
 
 def _leaves(part: Part, depth: int) -> list[Part]:
     """Every part that is no multipart, in order; of several forms of one text the plain one alone."""
-    if depth > MAX_DEPTH:
-        return []
     children = part.children
     if not children:  # of a multipart too: one whose delimiters are gone is text
         return [part]
+    if depth == MAX_DEPTH:
+        return []
     if part.content_type == "multipart/alternative":  # RFC 2046 section 5.1.4
         plain = [child for child in children if child.content_type == "text/plain" and child.body.strip()]
         children = tuple(plain[:1]) or children

@@ -81,9 +81,9 @@ def _without_dots(data: bytes) -> bytes:
 
 
 def is_ambiguous(lines: bytes) -> bool:
-    r"""Say whether another server could see an end of the message in these lines of it: SMTP smuggling.
+    """Say whether another server could see an end of the message in these lines of it: SMTP smuggling.
 
     A dot alone between line ends of which one is a bare LF is such an end; any other bare LF is harmless, and common in
-    the mail that comes back. A CR without LF is refused wherever it stands.
+    the mail that comes back.
     """
     return b"\n.\n" in lines or b"\n.\r\n" in lines

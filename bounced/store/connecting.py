@@ -17,7 +17,8 @@ from bounced.settings.values import secret
 from bounced.store.faults import StoreUnavailable
 
 CONNECT_TIMEOUT = 2.0  # seconds
-# Octets that a stream reads at a time: for each reading asyncio asks the system for as much, else for 256 KiB.
+# Octets that any stream of this process reads at a time: asyncio asks the system for as much at each reading, else for
+# 256 KiB.
 selector_events._SelectorTransport.max_size = 16 * 1024  # type: ignore[attr-defined]  # noqa: SLF001
 
 
