@@ -245,13 +245,16 @@ class Node:
 def _has_ended(connection: AbstractConnection) -> bool:
     """Whether a connection on which nothing is awaited has something to read: that its server has closed it.
 
-    The socket is asked, as the loop may not have come to see it yet.
+    The socket is asked, as the loop may not have come to see it yet; when it has, there may be none any more.
     """
     writer: Any = connection._writer  # noqa: SLF001
     if writer is None:
         return False
+    socket = writer.get_extra_info("socket")
+    if socket is None or socket.fileno() < 0:
+        return True
     asked = select.poll()
-    asked.register(writer.get_extra_info("socket").fileno(), select.POLLIN)
+    asked.register(socket, select.POLLIN)
     return bool(asked.poll(0))
 
 

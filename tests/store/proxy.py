@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,6 +22,7 @@ class Proxy:
         self._target = target
         self._armed: tuple[str, int] | None = None
         self._refusals: list[str] = []
+        self._open: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.cuts = 0
 
@@ -41,11 +44,20 @@ class Proxy:
         """Keep as many requests with a script in them from the server, and answer each command so."""
         self._refusals += words
 
+    def reset(self) -> None:
+        """Let all connections end without a word, as a machine does that knows nothing of them any more."""
+        for writer in self._open:
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+        self._open.clear()
+
     def disarm(self) -> None:
         self._armed = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target)
+        self._open.add(writer)
         try:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._pump(reader, to_server, "requests", writer))
@@ -58,6 +70,7 @@ class Proxy:
                 while await from_server.read(CHUNK):
                     pass
         finally:
+            self._open.discard(writer)
             writer.transport.abort()
             to_server.transport.abort()
 

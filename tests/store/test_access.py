@@ -109,16 +109,21 @@ def certificates(tmp_path_factory):
 
 
 @pytest.fixture
-def encrypted(certificates, tmp_path):
-    """The port of a server that wants a certificate."""
+def encrypted_server(certificates, tmp_path):
+    """A server that wants a certificate, and the port where it does."""
     if REDIS is None:
         pytest.skip("the Valkey of the wheel speaks no TLS, and there is no redis-server")
     files = {f"tls-{kind}-file": str(certificates / name) for kind, name in
              (("cert", "server.pem"), ("key", "server.key"), ("ca-cert", "ca.pem"))}  # fmt: skip
     port = str(free_port())
     server = RedisServer(REDIS, tmp_path, **{"tls-port": port, "tls-auth-clients": "yes", **files})
-    yield port
+    yield server, port
     server.kill()
+
+
+@pytest.fixture
+def encrypted(encrypted_server):
+    return encrypted_server[1]
 
 
 @pytest.mark.parametrize("written", ["settings", "url"])
@@ -134,6 +139,26 @@ def test_tls_with_certificates_on_both_sides(encrypted, certificates, written):
     async def scenario() -> None:
         store = await opened(url, **settings)
         assert (await store.record([hard("m")]))[0].result is Result.NEW
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 20])
+def test_a_tls_connection_that_was_closed_meanwhile_costs_nothing(encrypted_server, certificates, turns):
+    server, port = encrypted_server
+    ca, cert, key = (certificates / name for name in ("ca.pem", "client.pem", "client.key"))
+
+    async def scenario() -> None:
+        store = await opened(
+            f"rediss://localhost:{port}/0", tls=Tls(ca_file=ca, cert_file=cert, key_file=key)
+        )
+        for i in range(10):
+            with server.client() as client:
+                client.client_kill_filter(_type="normal", skipme=True)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
         await store.close()
 
     asyncio.run(scenario())

@@ -99,14 +99,34 @@ def test_a_refusal_is_named_and_changes_nothing_and_is_over_when_it_is_over(own_
     asyncio.run(scenario())
 
 
-def test_a_connection_that_was_closed_before_the_loop_could_see_it_costs_nothing(server):
+@pytest.mark.parametrize("turns", [0, 1, 2, 20])
+def test_a_connection_that_was_closed_meanwhile_costs_nothing(server, turns):
+    """Whether the loop has had the turns to see it or not."""
+
     async def scenario() -> None:
         store = await opened(f"redis://127.0.0.1:{server.port}/0")
         for i in range(20):
             with server.client() as client:
                 client.client_kill_filter(_type="normal", skipme=True)
+            for _ in range(turns):
+                await asyncio.sleep(0)
             assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
         await store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 20])
+def test_a_connection_that_was_reset_meanwhile_costs_nothing(server, turns):
+    async def scenario() -> None:
+        async with Proxy.before(server.port) as network:
+            store = await opened(f"redis://127.0.0.1:{network.port}/0")
+            for i in range(20):
+                assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
+                network.reset()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            await store.close()
 
     asyncio.run(scenario())
 
