@@ -12,7 +12,7 @@ from bounced.core.policy import Change, Decision, Record, State
 STATS_KEPT_DAYS = 400
 EVENTS_KEPT = 100_000
 
-_SEEN_WIDTH = 13  # in the field "seen": digest, letter, mark
+SEEN_WIDTH = 13  # in the field "seen": digest, letter, mark
 
 
 class Keys:
@@ -124,6 +124,6 @@ def read_record(fields: Mapping[bytes, bytes], expires_at: int) -> Record:
         last_at=number("last_at"),
         soft_total=number("soft_total") or 0,
         hard_total=number("hard_total") or 0,
-        seen=tuple(seen[i : i + _SEEN_WIDTH - 1] for i in range(0, len(seen), _SEEN_WIDTH)),
+        seen=tuple(seen[i : i + SEEN_WIDTH - 1] for i in range(0, len(seen), SEEN_WIDTH)),
         expires_at=expires_at if expires_at > 0 else None,
     )

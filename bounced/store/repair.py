@@ -14,13 +14,12 @@ from bounced.core.history import UNDO, Event, Standing, without
 from bounced.core.policy import Policy, State
 from bounced.store.archive import Archive
 from bounced.store.faults import StoreUnavailable
-from bounced.store.layout import Keys, read_record
+from bounced.store.layout import SEEN_WIDTH, Keys, read_record
 from bounced.store.node import DERIVE, RESTORE, SETTLE, Call, Command, Plain
 from bounced.store.server import Server
 from bounced.store.stream import entry
 
 WRITE_SECONDS = 5.0
-WIDTH = 13  # of an entry of "seen": digest, letter, mark
 ATTEMPTS = 5  # while reports for the same address come in
 WAIT = 0.05  # seconds between them
 
@@ -222,23 +221,26 @@ def _state(standing: Standing, policy: Policy) -> State:
     return State.BRINK if standing.soft + 1 >= policy.soft_limit else State.ACTIVE
 
 
+def _entries(seen: str) -> list[str]:
+    """Return the entries of the field "seen": digest, letter and mark, each."""
+    return [seen[i : i + SEEN_WIDTH] for i in range(0, len(seen), SEEN_WIDTH)]
+
+
 def _untold(seen: str) -> set[str]:
     """Return the digests of messages of which the record knows, and no event may tell yet."""
-    entries = [seen[i : i + WIDTH] for i in range(0, len(seen), WIDTH)]
-    return {entry[:-2] for entry in entries if entry.endswith("?")}
+    return {known[:-2] for known in _entries(seen) if known.endswith("?")}
 
 
 def _relettered(seen: str, letters: Mapping[str, str]) -> str:
     """Return the field "seen" with how messages count from now on."""
-    entries = [seen[i : i + WIDTH] for i in range(0, len(seen), WIDTH)]
-    return "".join(entry[:-2] + letters.get(entry[:-2], entry[-2]) + entry[-1] for entry in entries)
+    return "".join(known[:-2] + letters.get(known[:-2], known[-2]) + known[-1] for known in _entries(seen))
 
 
 def _totals(seen: str, letters: Mapping[str, str]) -> tuple[int, int]:
     """Return what to add to soft_total and hard_total; it counts each message once, so doing it again adds nothing."""
     counted: Counter[str] = Counter()
-    for i in range(0, len(seen), WIDTH):
-        digest, letter = seen[i : i + WIDTH - 2], seen[i + WIDTH - 2]
+    for known in _entries(seen):
+        digest, letter = known[:-2], known[-2]
         if digest in letters:
             counted[letter] -= 1
             counted[letters[digest]] += 1

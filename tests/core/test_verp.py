@@ -5,6 +5,8 @@ import pytest
 from bounced.core import verp
 from tests.core.reading import GROUP, MESSAGES, dsn, names, read
 
+TO_JANE = "bounces+jane=example.org@bounces.example.com"
+TO_OTHER = "bounces+other=example.net@bounces.example.com"
 NOBODY = (
     "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n"
     "Your message could not be delivered: the mailbox is full.\n"
@@ -42,7 +44,7 @@ def test_whom_an_envelope_recipient_means(envelope_recipient, recipient):
 
 
 def test_a_failure_that_names_nobody_is_about_the_one_of_its_return_path():
-    (verdict,) = read(NOBODY, reported_to="bounces+jane=example.org@bounces.example.com").verdicts
+    (verdict,) = read(NOBODY, reported_to=TO_JANE).verdicts
     assert (verdict.recipient, verdict.category, verdict.severity) == (
         "jane@example.org",
         "full-mailbox",
@@ -74,24 +76,18 @@ def test_it_goes_before_a_guess_from_the_returned_header():
         "\n--- Below this line is a copy of the message.\n\nFrom: news@example.com\nTo: list@example.net\n"
     )
     mail = NOBODY + returned
-    assert names(read(mail, reported_to="bounces+jane=example.org@bounces.example.com")) == [
-        "jane@example.org"
-    ]
+    assert names(read(mail, reported_to=TO_JANE)) == ["jane@example.org"]
 
 
 def test_whom_a_report_names_it_is_about():
-    assert names(read(dsn(GROUP), reported_to="bounces+other=example.net@bounces.example.com")) == [
-        "jane@example.org"
-    ]
+    assert names(read(dsn(GROUP), reported_to=TO_OTHER)) == ["jane@example.org"]
 
 
 @pytest.mark.parametrize("name", ["vacation", "complaint", "delayed", "delivered"])
 def test_what_is_no_failure_is_not_made_one(name):
-    assert read(MESSAGES[name], reported_to="bounces+other=example.net@bounces.example.com") == read(
-        MESSAGES[name]
-    )
+    assert read(MESSAGES[name], reported_to=TO_OTHER) == read(MESSAGES[name])
 
 
 def test_a_letter_is_not_made_a_failure():
     letter = "From: Ann <ann@example.org>\nSubject: Hello\n\nHow are you?\n"
-    assert names(read(letter, reported_to="bounces+other=example.net@bounces.example.com")) == []
+    assert names(read(letter, reported_to=TO_OTHER)) == []

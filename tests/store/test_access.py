@@ -12,7 +12,7 @@ from bounced.settings.schema import Durability, Tls
 from bounced.settings.schema import Redis as Settings
 from bounced.store import Store, StoreUnavailable
 from tests.redis_server import BINARIES, REDIS, RedisServer, free_port
-from tests.store.test_faults import cause, confirmed
+from tests.store.test_faults import cause, confirmed, record_after_closings
 from tests.store.test_store import hard
 
 
@@ -153,12 +153,7 @@ def test_a_tls_connection_that_was_closed_meanwhile_costs_nothing(encrypted_serv
         store = await opened(
             f"rediss://localhost:{port}/0", tls=Tls(ca_file=ca, cert_file=cert, key_file=key)
         )
-        for i in range(10):
-            with server.client() as client:
-                client.client_kill_filter(_type="normal", skipme=True)
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
+        await record_after_closings(store, server, turns)
         await store.close()
 
     asyncio.run(scenario())

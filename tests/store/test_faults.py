@@ -43,6 +43,16 @@ async def confirmed(store, change, seconds=5.0) -> Outcome:
                 return outcomes[0]
 
 
+async def record_after_closings(store, server, turns) -> None:
+    """Record, each time after the server has closed all connections and the loop has had so many turns."""
+    for i in range(20):
+        with server.client() as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
+
+
 def calls(client) -> int:
     return int(client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
 
@@ -105,12 +115,7 @@ def test_a_connection_that_was_closed_meanwhile_costs_nothing(server, turns):
 
     async def scenario() -> None:
         store = await opened(f"redis://127.0.0.1:{server.port}/0")
-        for i in range(20):
-            with server.client() as client:
-                client.client_kill_filter(_type="normal", skipme=True)
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
+        await record_after_closings(store, server, turns)
         await store.close()
 
     asyncio.run(scenario())
