@@ -16,6 +16,7 @@ from bounced import settings
 from bounced.addresses import given
 from bounced.commands import Exit, complain, say
 from bounced.commands.growing import file, lines_of, stdin
+from bounced.core.address import is_within
 from bounced.core.printable import printable
 from bounced.events.addresses import KEY_FILE, Concealer, key_of
 from bounced.settings import Addresses
@@ -149,7 +150,7 @@ def _addresses(line: Line) -> list[str]:
 
 def _is_in(address: str, domains: Iterable[str]) -> bool:
     domain = address.rpartition("@")[2]
-    return any(domain == wanted or domain.endswith(f".{wanted}") for wanted in domains)
+    return any(is_within(domain, wanted) for wanted in domains)
 
 
 def _names(args: argparse.Namespace) -> set[str]:

@@ -10,6 +10,7 @@ from bounced.commands import Exit, complain, say
 from bounced.commands.asking import ask
 from bounced.commands.moments import written
 from bounced.commands.progress import progress
+from bounced.core.address import is_within
 from bounced.core.history import Event
 from bounced.store import Store
 from bounced.store.repair import Fate, Histories
@@ -78,7 +79,7 @@ def _matches(event: Event, args: argparse.Namespace) -> bool:
 
 def _is_in(host: str, domains: list[str]) -> bool:
     name = host.lower().rstrip(".")
-    return any(name == domain or name.endswith(f".{domain}") for domain in map(str.lower, domains))
+    return any(is_within(name, domain) for domain in map(str.lower, domains))
 
 
 async def _undo(

@@ -35,6 +35,11 @@ def canonical(address: str) -> str | None:
     return f"{local}@{domain}"
 
 
+def is_within(host: str, domain: str) -> bool:
+    """Say whether a host is this domain or lies in it; both in one case, without a trailing dot."""
+    return host == domain or host.endswith(f".{domain}")
+
+
 def _a_labels(domain: str) -> str:
     if domain.isascii():
         return domain

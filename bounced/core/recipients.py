@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bounced.core import mailbox, status
-from bounced.core.address import canonical
+from bounced.core.address import canonical, is_within
 from bounced.core.model import Action, Evidence, RecipientReport, Report
 from bounced.core.quoted import MAX_TEXT, explanation_of
 from bounced.core.returnpath import Proof
@@ -156,14 +156,10 @@ def naming_others(recipient: RecipientReport) -> RecipientReport:
     domains = [address.rpartition("@")[2] for address in _mailboxes(recipient)]
     hosts = {match[1].lower().rstrip(".") for match in _LOOKED_UP.finditer(said)}
     if not hosts or any(
-        _is_within(host, domain) or _is_within(domain, host) for host in hosts for domain in domains
+        is_within(host, domain) or is_within(domain, host) for host in hosts for domain in domains
     ):
         return recipient
     return replace(recipient, diagnostic=_LOOKED_UP.sub(_as_another, said))
-
-
-def _is_within(name: str, domain: str) -> bool:
-    return name == domain or name.endswith(f".{domain}")
 
 
 def _as_another(found: re.Match[str]) -> str:
