@@ -69,7 +69,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         # Not SMTP.__init__, which takes longer than everything else that a short session does.
         self.loop = asyncio.get_running_loop()
         self._listener = listener
-        self._replies: list[str] = []
+        self._replies: list[bytes] = []
         self._opened = self._command_at = monotonic()  # since when the peer owes us a command
 
     def _begin(self) -> None:
@@ -90,7 +90,6 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         self._listener.sessions.add(self)
         self._reset_timeout()
         self._begin()
-        self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - what it was changes nothing
         """End, from whichever side."""
@@ -122,7 +121,9 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         """Let a peer that has closed its half still read our reply."""
         self._is_over = True
         self._advance()
-        return not self._is_tls  # TLS has no half
+        if self._is_tls:  # which has no half
+            self.say()
+        return not self._is_tls
 
     def pause_writing(self) -> None:
         """Obey no more until the peer has read what was answered."""
@@ -148,7 +149,6 @@ class Connection(SMTP, asyncio.BufferedProtocol):
                 self.loop.call_soon(self._take_turn)
         if turns < TURN:
             self._command_at = monotonic()
-        self._flush()
         blocked = self._blocked
         if blocked & ENDED:
             return
@@ -175,12 +175,18 @@ class Connection(SMTP, asyncio.BufferedProtocol):
 
     def _send(self, reply: str) -> None:
         """Have a reply go out with the others to what came together, RFC 2920 section 3.2."""
-        self._replies.append(reply)
+        if not self._replies:
+            self._listener.let_say(self)
+        self._replies.append(f"{reply}\r\n".encode("ascii"))
 
-    def _flush(self) -> None:
-        if self._replies:
-            self.transport.write(("\r\n".join(self._replies) + "\r\n").encode("ascii"))
-            self._replies.clear()
+    def say(self) -> None:
+        """Have the replies go out, and end if they were the last."""
+        if self._is_open:
+            if self._replies:
+                self.transport.write(b"".join(self._replies))
+                self._replies.clear()
+            if self._cut_at:
+                self.transport.close()
 
     def leave(self) -> None:
         """End as soon as nothing is lost by it: now, or after the message that is coming in."""
@@ -194,10 +200,10 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         if not self._cut_at:
             if self._farewell:
                 self._send(self._farewell)
-            self._flush()
             self._cut_at = monotonic() + LINGER
             self._blocked |= ENDED
-            self.transport.close()
+            if not self._replies:
+                self._listener.let_say(self)
 
     def abort(self) -> None:
         """End now; what has not got its reply comes again."""
@@ -214,7 +220,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
         self.transport.pause_reading()
         self._came, self._obeyed = b"", 0
         self._send(go_ahead)
-        self._flush()
+        self.say()
         if self._blocked & FULL:
             self.abort()  # who has not read so much does not wait for TLS, which knows of no pause before it
         self._blocked |= WAITS  # the handshake has a time limit of its own

@@ -41,6 +41,7 @@ class Listener:
         self.room = memoryview(bytearray(AHEAD))  # for what comes, until it is taken
         self._accept = accept
         self._commits: set[asyncio.Task[None]] = set()
+        self._speaking: list[Connection] = []
         self._draining = False
         self._ended = asyncio.Event()  # all of them, while draining
         self._servers: list[asyncio.Server] = []
@@ -132,6 +133,17 @@ class Listener:
                 await self._ended.wait()
         for session in tuple(self.sessions):
             session.abort()
+
+    def let_say(self, session: Connection) -> None:
+        """Have it say what it has to when all are heard who have come: to wake a peer takes as long as to obey it."""
+        if not self._speaking:
+            session.loop.call_soon(self._say)
+        self._speaking.append(session)
+
+    def _say(self) -> None:
+        speaking, self._speaking = self._speaking, []
+        for session in speaking:
+            session.say()
 
     def _note_end(self) -> None:
         if self._draining and not self.sessions and not self._commits:

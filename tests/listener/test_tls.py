@@ -1,5 +1,6 @@
 """STARTTLS: what it protects, what it forgets, and certificates that change."""
 
+import contextlib
 import gc
 import socket
 import ssl
@@ -107,6 +108,25 @@ def test_nothing_is_written_of_a_peer_that_hangs_up_amid_tls(certificate, caplog
         go_on.set()
         wait_until(lambda: not server.listener.sessions)
     assert caplog.records == []
+
+
+def test_what_comes_with_the_end_of_tls_is_answered(certificate):
+    heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with listening(terms={"certificate": certificate}) as server, server.connect() as peer:
+        assert peer.ask("STARTTLS").startswith("220 ")
+        secure = trusting().wrap_bio(heard, said)
+        while secure.version() is None:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                secure.do_handshake()
+            peer.send(said.read())
+            heard.write(peer.socket.recv(10_000) if secure.version() is None else b"")
+        secure.write(b"NOOP\r\n")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            secure.unwrap()
+        peer.send(said.read())
+        while octets := peer.socket.recv(10_000):
+            heard.write(octets)
+        assert secure.read(100) == b"250 2.0.0 OK\r\n"
 
 
 def test_old_versions_of_tls_are_refused(certificate):
