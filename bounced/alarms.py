@@ -197,8 +197,10 @@ class Alarms:
         for key, track in self._tracks.items():
             # One that is raised is cleared well below of where it was: it must not flicker.
             ease = 0.5 if key in self.raised else 1.0
-            recipients, failures, usual = track.distinct, track.window, 2 * track.usual
-            if recipients >= track.most * ease and failures >= self._thresholds.rise * usual * ease:
+            failures, usual = track.window, 2 * track.usual
+            # Most have too few failures: it need not be counted how many recipients those are.
+            least = max(track.most, self._thresholds.rise * usual) * ease
+            if failures >= least and (recipients := track.distinct) >= track.most * ease:
                 yield key, Alarm(*key, recipients=recipients, failures=failures, usual=usual, since=now)
         yield from self._due_unclassified(now)
         yield from self._due_silence(now)
