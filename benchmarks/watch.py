@@ -8,8 +8,6 @@ import time
 import timeit
 from collections.abc import Callable
 
-import structlog
-
 from bounced import events
 from bounced.alarms import Alarms, Failure
 from bounced.core.model import Action, Category, Kind, Reading, Report, Severity, Verdict
@@ -54,8 +52,6 @@ def main() -> None:
         events.configure(Settings(log=Log(addresses=addresses)))
         told(f"log and numbers, addresses {addresses}", note)
         events.failures.clear()
-        # What is cached of the loggers holds the writer before.
-        events._log = structlog.get_logger()  # noqa: SLF001
     told("numbers only", lambda: events.report_read(Kind.BOUNCE, read=0.0004, store=0.002, whole=0.0025))
     alarms = Alarms(Thresholds(), 0)
     failure = Failure(1, "example.org", "other", Category.INVALID_MAILBOX)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from msgspec import convert
 
 from bounced import events
@@ -45,7 +44,7 @@ def logged(monkeypatch):
 
     def log(call: Callable[[], None], stream: io.BytesIO | None = None, **settings: Any) -> str:
         stream = stream or io.BytesIO()
-        monkeypatch.setattr(events, "_log", structlog.get_logger())  # the old one keeps to its stream
+        monkeypatch.setattr(events, "_log", events._log)  # put back afterwards
         writer = events.configure(Settings(log=convert(settings, Log)), stream)
         call()
         writer.close()

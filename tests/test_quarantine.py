@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-import structlog
 
 from bounced import events
 from bounced.mailfiles import Envelope, read_envelope
@@ -76,7 +75,7 @@ def age(file, days):
 
 @pytest.mark.parametrize("limit", [{"messages": 10}, {"size": 10 * 4}])
 def test_when_it_is_full_the_oldest_goes_and_the_log_says_so(tmp_path, limit, monkeypatch):
-    monkeypatch.setattr(events, "_log", structlog.get_logger())  # the old one keeps to its stream
+    monkeypatch.setattr(events, "_log", events._log)  # put back afterwards
     log = io.BytesIO()
     writer = events.configure(stream=log)
     fill(tmp_path, limit)

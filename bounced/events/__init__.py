@@ -33,7 +33,7 @@ from bounced.metrics import Tally
 from bounced.providers import provider_of
 from bounced.settings import Addresses, Settings
 
-_log: Any = structlog.get_logger()
+_log: Any = structlog.get_logger()  # `configure` binds it
 _damper = Damper()
 
 # What this process has counted, and the failures that the alarms have not taken yet.
@@ -335,6 +335,7 @@ def configure(settings: Settings | None = None, stream: BinaryIO | None = None) 
 
     Raises OSError when addresses are not to be logged and the key that hides them cannot be read or made.
     """
+    global _log  # noqa: PLW0603 - bound once, not for each line
     settings = settings or Settings()
     stream = sys.stdout.buffer if stream is None else stream
     processors: list[Any] = [forms.renderer(settings.log.format, at_terminal=stream.isatty())]
@@ -360,8 +361,8 @@ def configure(settings: Settings | None = None, stream: BinaryIO | None = None) 
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         logger_factory=lambda *_: _Lines(writer),
-        cache_logger_on_first_use=True,
     )
+    _log = structlog.get_logger().bind()
     return writer
 
 

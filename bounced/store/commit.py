@@ -112,10 +112,11 @@ class Committer:
         self._watch()
         try:
             return [await item.done for item in items]
-        finally:
+        except BaseException:
             for item in items:
                 if not item.done.cancel() and not item.done.cancelled():
                     item.done.exception()  # one of them says enough
+            raise
 
     def _item(self, change: Change, deadline: float, done: "asyncio.Future[Outcome]") -> _Item:
         name = self._keys.name(change.address)
@@ -211,12 +212,8 @@ class Committer:
         deriving = [each for each in decided if each.derives_key]
         telling = [each for each in decided if each.tells]
         counted = self._counted(telling)
-        commands: list[Command] = [
-            *(self._hard_key(each) for each in deriving),
-            *(self._event(each) for each in telling),
-            *counted,
-        ]
-        owners = [*([each] for each in deriving), *([each] for each in telling), *[telling] * len(counted)]
+        commands: list[Command] = [*map(self._hard_key, deriving), *map(self._event, telling), *counted]
+        owners = [[each] for each in deriving + telling] + [telling] * len(counted)
         failed: set[_Decided] = set()
         for owned_by, reply in zip(
             owners, await self._server.run(commands, deadline, durable=True), strict=True

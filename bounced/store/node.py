@@ -225,9 +225,9 @@ class Node:
         pool = self._client.connection_pool
         connection = self._idle.pop() if self._idle else await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            if _has_ended(connection):
+            if not _is_open(connection):
                 await connection.disconnect(nowait=True)
-            await pool.ensure_connection(connection)
+                await pool.ensure_connection(connection)
             await connection.send_packed_command(b"".join([pack_command(each) for each in commands]))  # type: ignore[arg-type]
             replies = await _replies(connection, len(commands))
         except BaseException:
@@ -242,20 +242,18 @@ class Node:
         return replies
 
 
-def _has_ended(connection: AbstractConnection) -> bool:
-    """Whether a connection on which nothing is awaited has something to read: that its server has closed it.
+def _is_open(connection: AbstractConnection) -> bool:
+    """Whether it is connected and has nothing to read: while nothing is awaited, that is its server's end.
 
     The socket is asked, as the loop may not have come to see it yet; when it has, there may be none any more.
     """
     writer: Any = connection._writer  # noqa: SLF001
-    if writer is None:
-        return False
-    socket = writer.get_extra_info("socket")
+    socket = writer and writer.get_extra_info("socket")
     if socket is None or socket.fileno() < 0:
-        return True
+        return False
     asked = select.poll()
     asked.register(socket, select.POLLIN)
-    return bool(asked.poll(0))
+    return not asked.poll(0)
 
 
 async def _replies(connection: AbstractConnection, number: int) -> list[Any]:
