@@ -235,7 +235,7 @@ def _judged(
 def _verdict(
     address: str, entry: RecipientReport, judged: Classification, policy: Policy, mail: ReturnedMail
 ) -> Verdict:
-    text = entry.diagnostic or ""
+    text = recipients.said_of(entry)
     specific = entry.status if status.is_specific(entry.status) else status.find(text)
     return Verdict(
         recipient=address,

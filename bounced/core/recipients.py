@@ -32,6 +32,8 @@ _LOOKED_UP = re.compile(
     re.IGNORECASE,
 )
 
+_SOMEBODY = "somebody@example.org"
+
 # Of several fates of one address the one to believe: it got through to somebody behind it, or it failed.
 _PRECEDENCE = (Action.DELIVERED, Action.RELAYED, Action.FAILED, Action.DELAYED, Action.EXPANDED, None)
 
@@ -114,14 +116,26 @@ def says_all(diagnostic: str) -> bool:
 def evidence(recipient: RecipientReport, report: Report) -> Evidence:
     """What the recipient's category is judged by."""
     return Evidence(
-        text=recipient.diagnostic or "",
-        explanation=recipient.explanation,
+        text=said_of(recipient),
+        explanation=_of_somebody(recipient.explanation, recipient),
         status=recipient.status,
         remote_mta=recipient.remote_mta,
         reporting_mta=report.reporting_mta,
         command=recipient.command,
         extensions=recipient.extensions,
     )
+
+
+def said_of(recipient: RecipientReport) -> str:
+    """The diagnostic as it would be of somebody else: no name decides, and the same words are known again."""
+    return _of_somebody(recipient.diagnostic or "", recipient)
+
+
+def _of_somebody(text: str, recipient: RecipientReport) -> str:
+    for address in (recipient.final_recipient, recipient.original_recipient):
+        if address and "@" in address and address in text:
+            text = text.replace(address, _SOMEBODY)
+    return text
 
 
 def naming_senders(recipient: RecipientReport, senders: Iterable[str]) -> RecipientReport:

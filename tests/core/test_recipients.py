@@ -4,7 +4,7 @@ import pytest
 
 from bounced.core import recipients
 from bounced.core.model import Action, Evidence, Kind, RecipientReport, Report
-from tests.core.reading import GROUP, dsn, read
+from tests.core.reading import GROUP, dsn, read, status_report
 
 
 def chosen(*entries: RecipientReport, to: tuple[str, ...] = (), limit: int = 100, unread: int = 0):
@@ -133,6 +133,15 @@ def test_the_notice_is_not_asked_when_the_diagnostic_settles_it():
     fields = GROUP + "Diagnostic-Code: smtp; 550 5.1.1 User unknown\n"
     (entry,) = read(dsn(fields, notice="<jane@example.org>: mailbox full\n")).report.recipients
     assert entry.explanation == ""
+
+
+@pytest.mark.parametrize(
+    "recipient", ["jane@example.org", "5.1.1@example.org", "x=y@example.org", "Mailbox-Full@spamhaus.example"]
+)
+def test_the_name_of_the_recipient_decides_nothing(recipient):
+    group = f"Final-Recipient: rfc822; {recipient}\nAction: failed\nDiagnostic-Code: smtp; 542 {recipient} Rejected\n"
+    [verdict] = read(status_report(group)).verdicts
+    assert (verdict.category, verdict.status, verdict.smtp_reply) == ("other", None, "542")
 
 
 @pytest.mark.parametrize(
