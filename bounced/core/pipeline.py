@@ -224,7 +224,7 @@ def _judged(
         asks_notice = found.source == report.SOURCE and not entry.explanation
         if asks_notice and mail.mentions("MAIL", "EHLO", "HELO"):
             named = recipients.explained(entry, mail.notice, alone=len(found.recipients) == 1)
-        named = recipients.naming_senders(named, mail.senders)
+        named = recipients.naming_senders(named, mail)
         if judged.category is Category.INVALID_DOMAIN:
             named = recipients.naming_others(named)
         if named != entry:

@@ -16,6 +16,7 @@ from bounced.core import mailbox, status
 from bounced.core.address import canonical, is_within
 from bounced.core.model import Action, Evidence, RecipientReport, Report
 from bounced.core.quoted import MAX_TEXT, explanation_of
+from bounced.core.returned import ReturnedMail
 from bounced.core.returnpath import Proof
 
 _FIRST_LINE = re.compile(r"([245]\d\d)-(?!.*\b\1 )", re.DOTALL)
@@ -138,8 +139,8 @@ def _of_somebody(text: str, recipient: RecipientReport) -> str:
     return text
 
 
-def naming_senders(recipient: RecipientReport, senders: Iterable[str]) -> RecipientReport:
-    """The entry with a diagnostic that says so where it names one of the senders: an address, or a domain.
+def naming_senders(recipient: RecipientReport, mail: ReturnedMail) -> RecipientReport:
+    """The entry with a diagnostic that says so where it names one of the mail's senders: an address, or a domain.
 
     One that names the recipient is about the recipient, whoever else is in it.
     """
@@ -149,7 +150,7 @@ def naming_senders(recipient: RecipientReport, senders: Iterable[str]) -> Recipi
     if any(mailbox.position(address, said) >= 0 for address in own):
         return recipient
     domains = {address.rpartition("@")[2] for address in own}
-    for address in filter(None, map(canonical, senders)):
+    for address in filter(None, map(canonical, mail.senders)):
         local, _, domain = address.rpartition("@")
         if domain not in lower:
             continue
