@@ -102,6 +102,12 @@ class Listener:
         """Hold so many less: its message is not coming in any more."""
         self.memory.give(octets, self.gate.network_of(session))
 
+    def let_say(self, session: Connection) -> None:
+        """Have it say what it has to when all are heard who have come: to wake a peer takes as long as to obey it."""
+        if not self._speaking:
+            session.loop.call_soon(self._say)
+        self._speaking.append(session)
+
     def commit(self, session: Session, arrival: Arrival, held: int) -> None:
         """Have its message accepted, whose `held` octets are given back then, and tell it the reply."""
         network = self.gate.network_of(session)  # which may have left by then
@@ -133,12 +139,6 @@ class Listener:
                 await self._ended.wait()
         for session in tuple(self.sessions):
             session.abort()
-
-    def let_say(self, session: Connection) -> None:
-        """Have it say what it has to when all are heard who have come: to wake a peer takes as long as to obey it."""
-        if not self._speaking:
-            session.loop.call_soon(self._say)
-        self._speaking.append(session)
 
     def _say(self) -> None:
         speaking, self._speaking = self._speaking, []
