@@ -33,7 +33,8 @@ _LOOKED_UP = re.compile(
     re.IGNORECASE,
 )
 
-_SOMEBODY = "somebody@example.org"
+# What stands for the recipient's address in what is said of it: shorter than most, as long texts are cut.
+_SOMEBODY = "a@b.test"
 
 # Of several fates of one address the one to believe: it got through to somebody behind it, or it failed.
 _PRECEDENCE = (Action.DELIVERED, Action.RELAYED, Action.FAILED, Action.DELAYED, Action.EXPANDED, None)
@@ -133,8 +134,9 @@ def said_of(recipient: RecipientReport) -> str:
 
 
 def _of_somebody(text: str, recipient: RecipientReport) -> str:
-    for address in (recipient.final_recipient, recipient.original_recipient):
-        if address and "@" in address and address in text:
+    own = {recipient.final_recipient, recipient.original_recipient}
+    for address in sorted(filter(None, own), key=len, reverse=True):  # one may end in the other
+        if "@" in address:
             text = text.replace(address, _SOMEBODY)
     return text
 

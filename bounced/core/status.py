@@ -12,9 +12,12 @@ AGAIN = 32  # texts whose answers are remembered, as several stages ask the same
 # class is 2, 4 or 5 only: RFC 3463 section 2. Exchange writes a "#" before it.
 _STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 # In running text the subject has one digit (the registry ends at 7), so that "Exim 4.97.1" is no code; and no
-# digit, letter or dot stands before it or goes on after it, so that neither [92.5.1.10] nor v5.1.1 is one.
+# digit, letter or dot stands before it or goes on after it, so that neither [92.5.1.10] nor v5.1.1 is one; nor is
+# what goes on as an address.
 # Here and elsewhere a lookbehind stands behind the first character, which the engine can skip to then.
-_IN_TEXT = re.compile(r"([245])(?<![\w.].)\.(\d)\.(\d{1,3})(?!\.?[\d])(?![a-z])", re.IGNORECASE)
+_IN_TEXT = re.compile(
+    r"([245])(?<![\w.].)\.(\d)\.(\d{1,3})(?!\.?[\d])(?![a-z])(?![\w.+=]*+(?:@|%40))", re.IGNORECASE
+)
 # A reply code opens the text or follows what a mail server writes before one, or stands before a status code.
 _REPLY_CODE = re.compile(r"[245][0-57]\d(?=[\s\-;:.,)#]|$)")
 _BLANKS = 4  # at most, before a code

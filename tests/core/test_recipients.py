@@ -144,6 +144,23 @@ def test_the_name_of_the_recipient_decides_nothing(recipient):
     assert (verdict.category, verdict.status, verdict.smtp_reply) == ("other", None, "542")
 
 
+def test_one_address_of_the_recipient_may_end_in_the_other():
+    group = (
+        "Original-Recipient: rfc822; 5.1.1.jane@example.org\nFinal-Recipient: rfc822; jane@example.org\n"
+        "Action: failed\nDiagnostic-Code: smtp; 542 5.1.1.jane@example.org Rejected\n"
+    )
+    [verdict] = read(status_report(group)).verdicts
+    assert (verdict.category, verdict.status) == ("other", None)
+
+
+@pytest.mark.parametrize("name", ["5.1.1", "5.1.1.jane", "5.1.1+x", "5.1.1%40example.net"])
+def test_the_name_of_somebody_else_blames_nobody(name):
+    """Of two recipients, each diagnostic names the other one."""
+    group = "Final-Recipient: rfc822; {}@example.org\nAction: failed\nDiagnostic-Code: smtp; 542 {}@example.org Bad\n"
+    first, second = (group.format(*names) for names in (("jane", name), (name, "jane")))
+    assert {verdict.severity for verdict in read(status_report(f"{first}\n{second}")).verdicts} == {"soft"}
+
+
 @pytest.mark.parametrize(
     ("diagnostic", "recipient", "category"),
     [
