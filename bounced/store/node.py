@@ -249,7 +249,7 @@ def _is_open(connection: AbstractConnection) -> bool:
     """
     writer: Any = connection._writer  # noqa: SLF001
     socket = writer and writer.get_extra_info("socket")
-    if socket is None or socket.fileno() < 0:
+    if socket is None or socket.fileno() < 0 or writer.is_closing():  # TLS ends before its socket does
         return False
     asked = select.poll()
     asked.register(socket, select.POLLIN)

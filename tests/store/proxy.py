@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,9 +29,9 @@ class Proxy:
 
     @classmethod
     @asynccontextmanager
-    async def before(cls, target: int) -> AsyncIterator["Proxy"]:
+    async def before(cls, target: int, tls: ssl.SSLContext | None = None) -> AsyncIterator["Proxy"]:
         self = cls(target)
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
@@ -50,6 +51,12 @@ class Proxy:
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
+        self._open.clear()
+
+    def end(self) -> None:
+        """End all connections; over TLS, the sockets stay until the other side has said so too."""
+        for writer in self._open:
+            writer.close()
         self._open.clear()
 
     def disarm(self) -> None:

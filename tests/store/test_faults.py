@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from bounced.core.policy import Outcome, Policy, Result
 from bounced.store import Store, StoreUnavailable
 from bounced.store.commit import COMMIT_SECONDS, QUEUE
 from bounced.store.server import REDIRECTIONS, Server
+from tests import certificates
 from tests.redis_server import wait_for
 from tests.store.proxy import Proxy
 from tests.store.refusals import REFUSALS
@@ -117,6 +119,27 @@ def test_a_connection_that_was_closed_meanwhile_costs_nothing(server, turns):
         store = await opened(f"redis://127.0.0.1:{server.port}/0")
         await record_after_closings(store, server, turns)
         await store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 20])
+def test_a_tls_session_that_was_ended_meanwhile_costs_nothing(server, turns, tmp_path):
+    """Its end is seen before that of the socket."""
+    certificate, key = certificates.make(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    query = f"ssl_ca_certs={certificate}&ssl_check_hostname=false"
+
+    async def scenario() -> None:
+        async with Proxy.before(server.port, tls) as network:
+            store = await opened(f"rediss://127.0.0.1:{network.port}/0?{query}")
+            for i in range(20):
+                assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
+                network.end()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            await store.close()
 
     asyncio.run(scenario())
 
