@@ -143,7 +143,11 @@ class Listener:
     def _say(self) -> None:
         speaking, self._speaking = self._speaking, []
         for session in speaking:
-            session.say()
+            try:
+                session.say()
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not silence the others
+                events.internal_error(str(session.peer), error)
+                session.abort()
 
     def _note_end(self) -> None:
         if self._draining and not self.sessions and not self._commits:

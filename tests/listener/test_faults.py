@@ -22,6 +22,24 @@ def test_a_fault_of_ours_is_451_without_detail():
         assert peer.ask("NOOP").startswith("250 ")
 
 
+def test_a_fault_in_one_session_silences_no_other(monkeypatch):
+    say = Session.say
+
+    def fail(session):
+        if session.peer.port == faulty.socket.getsockname()[1]:
+            raise RuntimeError("a fault of ours")
+        say(session)
+
+    with listening() as server, server.connect() as faulty, server.connect() as other:
+        monkeypatch.setattr(Session, "say", fail)
+        go_on = server.hold_up()
+        for peer in (faulty, other):
+            peer.send(b"NOOP\r\n")
+        go_on.set()
+        assert other.reply().startswith("250 ")
+        assert faulty.is_closed()
+
+
 @pytest.mark.parametrize("hang_up", ["close", "reset", "half-close"])
 def test_a_commit_is_finished_when_the_peer_hangs_up(hang_up):
     committing, go_on, committed = threading.Event(), threading.Event(), threading.Event()
