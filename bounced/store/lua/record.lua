@@ -30,8 +30,8 @@ local effects = {active = arg[4], brink = arg[5], hard = arg[6]}
 local digest, letter, at = arg[7], arg[8], tonumber(arg[9])
 local rank = {d = 0, r = 1, s = 2, h = 3}
 
-local known = redis.call('EXISTS', key) == 1
-local got = redis.call('HMGET', key, 'soft', 'hard_until', 'seen', 'first_at', 'last_at', 'reason')
+local got = redis.call('HMGET', key, 'soft', 'hard_until', 'seen', 'first_at', 'last_at', 'reason', 'soft_total',
+  'hard_total')
 local soft, hard_until = tonumber(got[1]) or 0, got[2] or ''
 local first_at, last_at = tonumber(got[4]), tonumber(got[5])
 local stood = {soft, hard_until, got[6] or ''}
@@ -66,7 +66,7 @@ if earlier and rank[earlier] >= rank[letter] then
   return reply('duplicate', earlier)
 end
 if effect == 'nothing' then return reply('unchanged') end
-if not known and (effect == 'break' or effect == 'lift') then return reply('unchanged') end
+if (effect == 'break' or effect == 'lift') and redis.call('EXISTS', key) == 0 then return reply('unchanged') end
 local skew = digest ~= '' and 300 or 0  -- SKEW of core/policy.py
 if effect == 'break' and last_at and at + skew < last_at then return reply('stale') end
 
@@ -108,15 +108,16 @@ if bounce then
     put('rule', arg[17])
   end
 end
+if letter == 's' or earlier == 's' then
+  put('soft_total', (tonumber(got[7]) or 0) + (letter == 's' and 1 or -1))
+end
+if letter == 'h' then put('hard_total', (tonumber(got[8]) or 0) + 1) end
 if digest ~= '' then
   put('seen', string.sub(seen .. digest .. letter .. '?', -12 * 13))
 end
 
 redis.call('HSET', key, unpack(set))
 if #unset > 0 then redis.call('HDEL', key, unpack(unset)) end
-if letter == 's' then redis.call('HINCRBY', key, 'soft_total', 1) end
-if letter == 'h' then redis.call('HINCRBY', key, 'hard_total', 1) end
-if earlier == 's' then redis.call('HINCRBY', key, 'soft_total', -1) end
 
 if effect == 'lift' then
   redis.call('EXPIREAT', key, arg[11])
