@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bounced.core import text
+from bounced.core.address import is_within
 from bounced.core.model import Category, Classification, Evidence
 from bounced.core.patterns import LENGTH, REMEMBERED, Patterns
 
@@ -208,7 +209,7 @@ def _any_code(wanted: tuple[str, ...], code: str | None) -> bool:
 
 def _in_domains(host: str | None, domains: tuple[str, ...]) -> bool:
     host = (host or "").lower().rstrip(".")
-    return any(host == domain or host.endswith("." + domain) for domain in domains)
+    return any(is_within(host, domain) for domain in domains)
 
 
 def _all_extensions(wanted: Mapping[str, tuple[str, ...]], fields: Mapping[str, str]) -> bool:
