@@ -61,6 +61,11 @@ class RedisServer:
         except RedisError:  # not there yet, or loading
             return False
 
+    def hang_up(self) -> None:
+        """Close all connections."""
+        with self.client() as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+
     def freeze(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
         os.waitpid(self.process.pid, os.WUNTRACED)

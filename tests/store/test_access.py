@@ -153,7 +153,7 @@ def test_a_tls_connection_that_was_closed_meanwhile_costs_nothing(encrypted_serv
         store = await opened(
             f"rediss://localhost:{port}/0", tls=Tls(ca_file=ca, cert_file=cert, key_file=key)
         )
-        await record_after_closings(store, server, turns)
+        await record_after_closings(store, server.hang_up, turns)
         await store.close()
 
     asyncio.run(scenario())

@@ -5,6 +5,7 @@ import contextlib
 import re
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,10 @@ async def confirmed(store, change, seconds=5.0) -> Outcome:
                 return outcomes[0]
 
 
-async def record_after_closings(store, server, turns) -> None:
-    """Record, each time after the server has closed all connections and the loop has had so many turns."""
+async def record_after_closings(store, close: Callable[[], None], turns) -> None:
+    """Record, each time after all connections were closed and the loop has had so many turns."""
     for i in range(20):
-        with server.client() as client:
-            client.client_kill_filter(_type="normal", skipme=True)
+        close()
         for _ in range(turns):
             await asyncio.sleep(0)
         assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
@@ -117,7 +117,7 @@ def test_a_connection_that_was_closed_meanwhile_costs_nothing(server, turns):
 
     async def scenario() -> None:
         store = await opened(f"redis://127.0.0.1:{server.port}/0")
-        await record_after_closings(store, server, turns)
+        await record_after_closings(store, server.hang_up, turns)
         await store.close()
 
     asyncio.run(scenario())
@@ -134,11 +134,7 @@ def test_a_tls_session_that_was_ended_meanwhile_costs_nothing(server, turns, tmp
     async def scenario() -> None:
         async with Proxy.before(server.port, tls) as network:
             store = await opened(f"rediss://127.0.0.1:{network.port}/0?{query}")
-            for i in range(20):
-                assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
-                network.end()
-                for _ in range(turns):
-                    await asyncio.sleep(0)
+            await record_after_closings(store, network.end, turns)
             await store.close()
 
     asyncio.run(scenario())
@@ -149,11 +145,7 @@ def test_a_connection_that_was_reset_meanwhile_costs_nothing(server, turns):
     async def scenario() -> None:
         async with Proxy.before(server.port) as network:
             store = await opened(f"redis://127.0.0.1:{network.port}/0")
-            for i in range(20):
-                assert (await store.record([hard(f"m{i}")]))[0].result is Result.NEW
-                network.reset()
-                for _ in range(turns):
-                    await asyncio.sleep(0)
+            await record_after_closings(store, network.reset, turns)
             await store.close()
 
     asyncio.run(scenario())
