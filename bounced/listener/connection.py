@@ -175,8 +175,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
 
     def _send(self, reply: str) -> None:
         """Have a reply go out with the others to what came together, RFC 2920 section 3.2."""
-        if not self._replies:
-            self._listener.let_say(self)
+        self._listener.let_say(self)
         self._replies.append(f"{reply}\r\n".encode("ascii"))
 
     def say(self) -> None:
@@ -202,8 +201,7 @@ class Connection(SMTP, asyncio.BufferedProtocol):
                 self._send(self._farewell)
             self._cut_at = monotonic() + LINGER
             self._blocked |= ENDED
-            if not self._replies:
-                self._listener.let_say(self)
+            self._listener.let_say(self)
 
     def abort(self) -> None:
         """End now; what has not got its reply comes again."""

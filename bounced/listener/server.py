@@ -41,7 +41,7 @@ class Listener:
         self.room = memoryview(bytearray(AHEAD))  # for what comes, until it is taken
         self._accept = accept
         self._commits: set[asyncio.Task[None]] = set()
-        self._speaking: list[Connection] = []
+        self._speaking: dict[Connection, None] = {}  # each once, in order
         self._draining = False
         self._ended = asyncio.Event()  # all of them, while draining
         self._servers: list[asyncio.Server] = []
@@ -106,7 +106,7 @@ class Listener:
         """Have it say what it has to when all are heard who have come: to wake a peer takes as long as to obey it."""
         if not self._speaking:
             session.loop.call_soon(self._say)
-        self._speaking.append(session)
+        self._speaking[session] = None
 
     def commit(self, session: Session, arrival: Arrival, held: int) -> None:
         """Have its message accepted, whose `held` octets are given back then, and tell it the reply."""
@@ -141,7 +141,7 @@ class Listener:
             session.abort()
 
     def _say(self) -> None:
-        speaking, self._speaking = self._speaking, []
+        speaking, self._speaking = self._speaking, {}
         for session in speaking:
             try:
                 session.say()
